@@ -1,1 +1,6 @@
-//! Keyset
+//! Keyset: JWT signing keys rotated, and their JWK Set published, so that no verifier meets an unknown
+//! kid.
+
+pub mod api;
+pub mod cli;
+pub mod jose;

@@ -1,1 +1,5 @@
-fn main(){}
+//! The binary `keyset`: see [`keyset_operator::cli`].
+
+fn main() -> std::process::ExitCode {
+    keyset_operator::cli::run()
+}
