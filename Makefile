@@ -1,0 +1,48 @@
+# What people and CI call. `make help` explains each target.
+
+CARGO_DENY := 0.20.2
+KEEP ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint audit crds tools cluster cluster-up cluster-down demo bench
+
+help: ## Explain every target.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the binary keyset, as a release has it.
+	cargo build --release --locked
+
+test: cluster ## Run all tests; needs Rust and, for the control plane, Go (or KUBEBUILDER_ASSETS).
+	cargo test --locked
+
+lint: ## Check the format, clippy without warnings, and what may be in the dependency tree.
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then \
+	  echo cargo deny check bans licenses sources; cargo deny check bans licenses sources; \
+	else echo 'lint: the dependency gate is skipped: `make tools` installs cargo-deny'; [ -z "$$CI" ]; fi
+
+audit: ## Ask the advisory database about the dependencies; needs the network.
+	cargo deny check advisories
+
+crds: ## Write crds/*.yaml from the Rust types.
+	UPDATE_CRDS=1 cargo test --locked --test crds committed
+
+tools: ## Install the cargo tools that lint needs, at pinned versions.
+	@if cargo deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY)'; then echo 'tools: cargo-deny $(CARGO_DENY) is there'; \
+	else echo cargo install --locked --version $(CARGO_DENY) cargo-deny; cargo install --locked --version $(CARGO_DENY) cargo-deny; fi
+
+cluster: ## Build the control plane for tests if it is not there: the first time takes minutes.
+	@sh tools/cluster/build.sh >/dev/null
+
+cluster-up: cluster ## Start a control plane in the background; prints the export KUBECONFIG=... line.
+	@cargo run --quiet --locked --example cluster -- up
+
+cluster-down: ## End the control plane that KUBECONFIG names.
+	@cargo run --quiet --locked --example cluster -- down
+
+demo: cluster ## Watch keys rotate while tokens are signed and verified; KEEP=1 stays up.
+	cargo run --locked --example demo -- $(if $(KEEP),--keep)
+
+bench: cluster ## Print what the operator costs: time, API writes, memory.
+	cargo bench --locked
