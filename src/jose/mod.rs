@@ -1,35 +1,33 @@
-//! Stub until the real `jose` is merged: just the names and the wire forms that `api` needs.
+//! The public side of JOSE: algorithms, public JWKs, JWK Sets, thumbprints, digests (RFC 7517, 7518, 7638, 8037, 9864).
+//!
+//! Invariants: a private member cannot be represented; a key and its algorithm agree; one value has one JSON form, so
+//! equal sets have equal bytes; reading is as strict as writing. Deliberately absent: private keys (`key_material`),
+//! clients, randomness, and whether a point lies on its curve (the self-test of `key_material` finds that out).
 
-use serde::{Deserialize, Serialize};
+mod algorithm;
+mod digest;
+mod json;
+mod jwk;
+mod jwk_set;
+mod key_id;
+#[cfg(test)]
+mod tests;
 
-/// A JWS algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum Algorithm {
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    ES512,
-    EdDSA,
-    Ed25519,
+pub use algorithm::{Algorithm, Curve, Family};
+pub use digest::{Digest, DigestError};
+pub use jwk::{JwkError, PublicJwk, PublicKey};
+pub use jwk_set::{JwkSet, JwkSetError};
+pub use key_id::KeyId;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// base64url without padding (RFC 7515 section 2).
+pub(crate) fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A kid.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct KeyId(pub String);
-
-/// `sha256:<64 hex>`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Digest(pub String);
-
-/// A public JWK.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PublicJwk(pub serde_json::Value);
+/// The octets of a base64url text; `None` if it has padding, foreign characters or bits that say nothing.
+pub(crate) fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
