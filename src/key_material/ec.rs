@@ -1,0 +1,67 @@
+//! Keys on the NIST curves (RFC 7518 sections 3.4 and 6.2).
+
+use getrandom::SysRng;
+use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use zeroize::Zeroizing;
+
+use super::KeyError;
+use super::private_key::PrivateKey;
+use crate::jose::{Algorithm, PublicJwk};
+
+/// The three crates have the same names with other numbers behind them.
+macro_rules! curve {
+    ($curve:ident) => {
+        impl PrivateKey for $curve::SecretKey {
+            fn public_jwk(&self, algorithm: Algorithm) -> Result<PublicJwk, KeyError> {
+                let point = self.public_key().to_sec1_bytes();
+                let (x, y) = point[1..].split_at(point.len() / 2);
+                Ok(PublicJwk::ec(algorithm, x, y)?)
+            }
+
+            fn private_members(&self) -> Result<Vec<(&'static str, Zeroizing<Vec<u8>>)>, KeyError> {
+                let d = Zeroizing::new(self.to_bytes());
+                Ok(vec![("d", Zeroizing::new(d.to_vec()))])
+            }
+
+            fn private_pem(&self) -> Option<Zeroizing<String>> {
+                self.to_pkcs8_pem(LineEnding::LF).ok()
+            }
+
+            fn public_pem(&self) -> Option<String> {
+                self.public_key().to_public_key_pem(LineEnding::LF).ok()
+            }
+
+            fn sign(&self, _: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
+                use $curve::ecdsa::signature::RandomizedSigner as _;
+                let key = $curve::ecdsa::SigningKey::from(self);
+                let signature: $curve::ecdsa::Signature = key.try_sign_with_rng(&mut SysRng, message).ok()?;
+                Some(signature.to_vec())
+            }
+        }
+    };
+}
+curve!(p256);
+curve!(p384);
+curve!(p521);
+
+/// Whether the public coordinates verify the signature.
+pub(super) fn verify(algorithm: Algorithm, x: &[u8], y: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    macro_rules! verify {
+        ($curve:ident, $point:expr) => {{
+            use $curve::ecdsa::signature::Verifier as _;
+            let key = $curve::ecdsa::VerifyingKey::from_sec1_bytes($point);
+            let signature = $curve::ecdsa::Signature::from_slice(signature);
+            key.is_ok_and(|key| signature.is_ok_and(|signature| key.verify(message, &signature).is_ok()))
+        }};
+    }
+    let point = [&[UNCOMPRESSED], x, y].concat();
+    match algorithm {
+        Algorithm::ES256 => verify!(p256, &point),
+        Algorithm::ES384 => verify!(p384, &point),
+        Algorithm::ES512 => verify!(p521, &point),
+        _ => false,
+    }
+}
+
+/// SEC 1 section 2.3.3.
+const UNCOMPRESSED: u8 = 4;

@@ -1,0 +1,48 @@
+//! Ed25519 keys (RFC 8032, RFC 8037).
+
+use ed25519_dalek::pkcs8::KeypairBytes;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use getrandom::rand_core::TryCryptoRng;
+use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use zeroize::Zeroizing;
+
+use super::KeyError;
+use super::private_key::PrivateKey;
+use crate::jose::{Algorithm, PublicJwk};
+
+pub(super) fn generate<R: TryCryptoRng>(rng: &mut R) -> Result<SigningKey, KeyError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    rng.try_fill_bytes(seed.as_mut()).map_err(|_| KeyError::RandomnessUnavailable)?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
+impl PrivateKey for SigningKey {
+    fn public_jwk(&self, algorithm: Algorithm) -> Result<PublicJwk, KeyError> {
+        Ok(PublicJwk::okp(algorithm, self.verifying_key().as_bytes())?)
+    }
+
+    fn private_members(&self) -> Result<Vec<(&'static str, Zeroizing<Vec<u8>>)>, KeyError> {
+        Ok(vec![("d", Zeroizing::new(self.as_bytes().to_vec()))])
+    }
+
+    fn private_pem(&self) -> Option<Zeroizing<String>> {
+        // Version 1 has no public half: older OpenSSL readers refuse version 2.
+        let key = KeypairBytes { secret_key: self.to_bytes(), public_key: None };
+        key.to_pkcs8_pem(LineEnding::LF).ok()
+    }
+
+    fn public_pem(&self) -> Option<String> {
+        self.verifying_key().to_public_key_pem(LineEnding::LF).ok()
+    }
+
+    fn sign(&self, _: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
+        Some(self.try_sign(message).ok()?.to_vec())
+    }
+}
+
+/// Whether the public octets verify the signature.
+pub(super) fn verify(x: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let key = VerifyingKey::try_from(x);
+    let signature = Signature::from_slice(signature);
+    key.is_ok_and(|key| signature.is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()))
+}
