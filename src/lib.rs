@@ -3,4 +3,9 @@
 
 pub mod api;
 pub mod cli;
+pub mod controller;
 pub mod jose;
+pub mod key_material;
+pub mod lifecycle;
+pub mod server;
+pub mod telemetry;

@@ -27,20 +27,8 @@ pub enum CrdError {
 /// Both CRDs: KeySet, SigningKey.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![
-        finish(
-            KeySet::crd(),
-            &Root {
-                name_length: 52,
-                rules: Vec::new(),
-            },
-        ),
-        finish(
-            SigningKey::crd(),
-            &Root {
-                name_length: 63,
-                rules: rules::signing_key(),
-            },
-        ),
+        finish(KeySet::crd(), &Root { name_length: 52, rules: Vec::new() }),
+        record(finish(SigningKey::crd(), &Root { name_length: 63, rules: rules::signing_key() })),
     ]
 }
 
@@ -65,11 +53,7 @@ struct Root {
 
 fn finish(mut crd: CustomResourceDefinition, root: &Root) -> CustomResourceDefinition {
     crd.spec.names.list_kind = Some(format!("{}List", crd.spec.names.kind));
-    let schemas = crd
-        .spec
-        .versions
-        .iter_mut()
-        .filter_map(|version| version.schema.as_mut());
+    let schemas = crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
     for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
         tidy(schema);
         finish_root(schema, root);
@@ -77,13 +61,17 @@ fn finish(mut crd: CustomResourceDefinition, root: &Root) -> CustomResourceDefin
     crd
 }
 
+/// Takes the status subresource away: SigningKey has one writer, and its record and the report that follows from it are
+/// one write (docs/adr/0002).
+fn record(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    crd.spec.versions.iter_mut().for_each(|version| version.subresources = None);
+    crd
+}
+
 fn finish_root(schema: &mut JSONSchemaProps, root: &Root) {
     let properties = schema.properties.get_or_insert_default();
     for name in ["apiVersion", "kind"] {
-        properties.insert(
-            name.to_owned(),
-            described(&format!("{name} of this object.")),
-        );
+        properties.insert(name.to_owned(), described(&format!("{name} of this object.")));
     }
     properties.insert("metadata".to_owned(), metadata(root.name_length));
     if let Some(status) = properties.get_mut("status") {
@@ -123,11 +111,7 @@ fn tidy(schema: &mut JSONSchemaProps) {
     if let Some(description) = &mut schema.description {
         *description = description.split_whitespace().collect::<Vec<_>>().join(" ");
     }
-    schema
-        .properties
-        .iter_mut()
-        .flat_map(|properties| properties.values_mut())
-        .for_each(tidy);
+    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(tidy);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         tidy(items);
     }
@@ -139,11 +123,7 @@ fn whole_numbers(value: &mut Value) {
         Value::Array(values) => values.iter_mut().for_each(whole_numbers),
         Value::Object(members) => members.values_mut().for_each(whole_numbers),
         Value::Number(number) if number.is_f64() => {
-            if let Some(whole) = number
-                .to_string()
-                .strip_suffix(".0")
-                .and_then(|text| text.parse::<i64>().ok())
-            {
+            if let Some(whole) = number.to_string().strip_suffix(".0").and_then(|text| text.parse::<i64>().ok()) {
                 *value = whole.into();
             }
         }

@@ -36,26 +36,17 @@ pub struct DurationError(String);
 impl Duration {
     /// A number of hours, written `24h`.
     pub fn from_hours(hours: u16) -> Self {
-        Self {
-            text: format!("{hours}h"),
-            length: SignedDuration::from_hours(hours.into()),
-        }
+        Self { text: format!("{hours}h"), length: SignedDuration::from_hours(hours.into()) }
     }
 
     /// A number of minutes, written `5m`.
     pub fn from_minutes(minutes: u16) -> Self {
-        Self {
-            text: format!("{minutes}m"),
-            length: SignedDuration::from_mins(minutes.into()),
-        }
+        Self { text: format!("{minutes}m"), length: SignedDuration::from_mins(minutes.into()) }
     }
 
     /// A number of seconds, written `30s`.
     pub fn from_seconds(seconds: u16) -> Self {
-        Self {
-            text: format!("{seconds}s"),
-            length: SignedDuration::from_secs(seconds.into()),
-        }
+        Self { text: format!("{seconds}s"), length: SignedDuration::from_secs(seconds.into()) }
     }
 
     /// The length of time.
@@ -74,10 +65,7 @@ impl FromStr for Duration {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match parse(text) {
-            Some(length) => Ok(Self {
-                text: text.to_owned(),
-                length,
-            }),
+            Some(length) => Ok(Self { text: text.to_owned(), length }),
             None => Err(DurationError(text.chars().take(2 * MAX_LENGTH).collect())),
         }
     }
@@ -109,9 +97,7 @@ fn parse(text: &str) -> Option<SignedDuration> {
 /// `m`: a unit is followed by a digit or by nothing, so the longer one is the only way to read it.
 fn unit(text: &str) -> Option<(i64, &str)> {
     const UNITS: [(&str, i64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    UNITS
-        .iter()
-        .find_map(|(name, length)| Some((*length, text.strip_prefix(name)?)))
+    UNITS.iter().find_map(|(name, length)| Some((*length, text.strip_prefix(name)?)))
 }
 
 impl TryFrom<&str> for Duration {
@@ -136,9 +122,7 @@ impl Serialize for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -174,11 +158,7 @@ mod tests {
             ("99999h", 99_999 * 3_600_000),
         ] {
             let duration: Duration = text.parse().unwrap();
-            assert_eq!(
-                duration.length(),
-                SignedDuration::from_millis(milliseconds),
-                "{text}"
-            );
+            assert_eq!(duration.length(), SignedDuration::from_millis(milliseconds), "{text}");
             assert_eq!(duration.to_string(), text);
         }
     }
@@ -207,10 +187,7 @@ mod tests {
             "12345h12345m1234s",
         ] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
-            assert!(
-                serde_json::from_value::<Duration>(text.into()).is_err(),
-                "{text}"
-            );
+            assert!(serde_json::from_value::<Duration>(text.into()).is_err(), "{text}");
         }
         assert!(serde_json::from_value::<Duration>(3600.into()).is_err());
     }
@@ -227,11 +204,7 @@ mod tests {
 
     #[test]
     fn the_error_quotes_no_more_than_a_line() {
-        let error = "x"
-            .repeat(10_000)
-            .parse::<Duration>()
-            .unwrap_err()
-            .to_string();
+        let error = "x".repeat(10_000).parse::<Duration>().unwrap_err().to_string();
         assert!(error.len() < 120, "{error}");
     }
 }

@@ -4,10 +4,7 @@
 //! be absent and then means something fixed; no field is nullable. Rules across fields stand on
 //! `spec`, because a rule on an object with the default `{}` is checked against the bare `{}`.
 //! Deliberately absent: fields of features that do not exist yet.
-#![allow(
-    clippy::doc_markdown,
-    reason = "the docs of fields are the descriptions in the CRD, word for word"
-)]
+#![allow(clippy::doc_markdown, reason = "the docs of fields are the descriptions in the CRD, word for word")]
 
 use jiff::Timestamp;
 use kube::{CustomResource, ResourceExt};
@@ -68,12 +65,7 @@ use crate::jose::Algorithm;
         description = "Whether the set is served and signs",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#
     ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        description = "Age",
-        json_path = ".metadata.creationTimestamp"
-    ),
+    printcolumn(name = "Age", type_ = "date", description = "Age", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Key ID",
         type_ = "string",
@@ -184,9 +176,7 @@ pub struct Verifiers {
 
 impl Default for Verifiers {
     fn default() -> Self {
-        Self {
-            max_cache_age: Duration::from_hours(24),
-        }
+        Self { max_cache_age: Duration::from_hours(24) }
     }
 }
 
@@ -206,10 +196,7 @@ pub struct Signers {
 
 impl Default for Signers {
     fn default() -> Self {
-        Self {
-            secret_name: None,
-            max_reload_lag: Duration::from_minutes(10),
-        }
+        Self { secret_name: None, max_reload_lag: Duration::from_minutes(10) }
     }
 }
 
@@ -289,10 +276,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self {
-            margin: Duration::from_hours(24),
-            history_limit: 3,
-        }
+        Self { margin: Duration::from_hours(24), history_limit: 3 }
     }
 }
 

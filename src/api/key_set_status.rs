@@ -2,10 +2,7 @@
 //!
 //! Invariant: everything here may be lost. Losing it costs time, never safety; what must not be lost
 //! is in `SigningKey.spec.lifecycle`. Times here are evidence (seen), not promises.
-#![allow(
-    clippy::doc_markdown,
-    reason = "the docs of fields are the descriptions in the CRD, word for word"
-)]
+#![allow(clippy::doc_markdown, reason = "the docs of fields are the descriptions in the CRD, word for word")]
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -56,10 +53,7 @@ pub struct KeySetStatus {
     pub last_rotation: Option<LastRotation>,
     /// unknownKeyIDEndTime is until when a verifier may meet a kid that it does not know, after a
     /// switch that was forced.
-    #[serde(
-        rename = "unknownKeyIDEndTime",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "unknownKeyIDEndTime", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub unknown_key_id_end_time: Option<Timestamp>,
     /// keys are the keys of the set, oldest first.

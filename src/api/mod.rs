@@ -14,6 +14,7 @@ mod key_set_status;
 pub mod names;
 mod rules;
 mod schema;
+mod served;
 mod signing_key;
 
 pub use condition::{Condition, ConditionStatus};
@@ -21,4 +22,5 @@ pub use crd::{CrdError, crd_yaml, crds, crds_yaml};
 pub use duration::{Duration, DurationError};
 pub use key_set::*;
 pub use key_set_status::*;
+pub use served::{SERVED_PATH, Served, ServedSet};
 pub use signing_key::*;

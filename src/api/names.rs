@@ -108,6 +108,8 @@ pub mod reason {
     pub const ISSUER_NOT_ALLOWED: &str = "IssuerNotAllowed";
     /// Not Accepted: another KeySet has the issuer.
     pub const ISSUER_CONFLICT: &str = "IssuerConflict";
+    /// Not Ready and not Accepted: the spec has values of a later version.
+    pub const UNKNOWN_VALUE: &str = "UnknownValue";
     /// Published: every replica serves the set.
     pub const VISIBLE: &str = "Visible";
     /// Not Published: some replica does not serve the set yet.

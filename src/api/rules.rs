@@ -12,11 +12,7 @@ use super::duration::PATTERN;
 
 /// A rule without its message expression and field path; both are optional.
 fn rule(rule: impl Into<String>, message: &str) -> ValidationRule {
-    ValidationRule {
-        rule: rule.into(),
-        message: Some(message.to_owned()),
-        ..ValidationRule::default()
-    }
+    ValidationRule { rule: rule.into(), message: Some(message.to_owned()), ..ValidationRule::default() }
 }
 
 /// What most rules have beside rule and message.
@@ -29,35 +25,23 @@ trait RuleExt {
 
 impl RuleExt for ValidationRule {
     fn explained(self, expression: &str) -> Self {
-        Self {
-            message_expression: Some(expression.to_owned()),
-            ..self
-        }
+        Self { message_expression: Some(expression.to_owned()), ..self }
     }
 
     fn at(self, path: &str) -> Self {
-        Self {
-            field_path: Some(path.to_owned()),
-            ..self
-        }
+        Self { field_path: Some(path.to_owned()), ..self }
     }
 }
 
 /// Any duration.
 pub(super) fn duration() -> Vec<ValidationRule> {
-    vec![rule(
-        guarded_self("duration(self) <= duration('8760h')"),
-        "must be at most 8760h (one year)",
-    )]
+    vec![rule(guarded_self("duration(self) <= duration('8760h')"), "must be at most 8760h (one year)")]
 }
 
 /// A duration that must not be zero.
 pub(super) fn positive_duration() -> Vec<ValidationRule> {
     let mut rules = duration();
-    rules.push(rule(
-        guarded_self("duration(self) > duration('0s')"),
-        "must be longer than 0s",
-    ));
+    rules.push(rule(guarded_self("duration(self) > duration('0s')"), "must be longer than 0s"));
     rules
 }
 
@@ -169,9 +153,8 @@ pub(super) fn signing_key() -> Vec<ValidationRule> {
 
 /// What a SigningKey is never changes; what was promised about it is never taken back.
 pub(super) fn signing_key_spec() -> Vec<ValidationRule> {
-    let fixed_and_required = |field: &str| {
-        rule(format!("self.{field} == oldSelf.{field}"), "is immutable").at(&format!(".{field}"))
-    };
+    let fixed_and_required =
+        |field: &str| rule(format!("self.{field} == oldSelf.{field}"), "is immutable").at(&format!(".{field}"));
     vec![
         fixed_and_required("keySetName"),
         fixed_and_required("sequence"),
@@ -186,21 +169,15 @@ pub(super) fn signing_key_spec() -> Vec<ValidationRule> {
         )
         .at(".publicJWK"),
         rule("!has(oldSelf.lifecycle) || has(self.lifecycle)", "must not be unset").at(".lifecycle"),
-        rule(
-            "!has(self.publicJWK) || self.publicJWK.alg == self.algorithm",
-            "must have the alg of spec.algorithm",
-        )
-        .at(".publicJWK.alg"),
+        rule("!has(self.publicJWK) || self.publicJWK.alg == self.algorithm", "must have the alg of spec.algorithm")
+            .at(".publicJWK.alg"),
         rule(
             "self.origin != 'Generated' || !has(self.publicJWK) || self.publicJWK.kid.size() == 43",
             "must have a kid of 43 characters (RFC 7638 SHA-256 thumbprint) when origin is Generated",
         )
         .at(".publicJWK.kid"),
-        rule(
-            "(self.origin == 'Imported') == has(self.importFrom)",
-            "must be set if and only if origin is Imported",
-        )
-        .at(".importFrom"),
+        rule("(self.origin == 'Imported') == has(self.importFrom)", "must be set if and only if origin is Imported")
+            .at(".importFrom"),
         rule(
             "(self.origin == 'Generated') != has(self.entryName)",
             "must be set if and only if origin is Imported or External",
@@ -225,28 +202,21 @@ pub(super) fn signing_key_spec() -> Vec<ValidationRule> {
 pub(super) fn lifecycle() -> Vec<ValidationRule> {
     let only_later = |field: &str| {
         rule(
-            format!(
-                "!has(oldSelf.{field}) || (has(self.{field}) && self.{field} >= oldSelf.{field})"
-            ),
+            format!("!has(oldSelf.{field}) || (has(self.{field}) && self.{field} >= oldSelf.{field})"),
             "must not be unset or moved earlier",
         )
         .at(&format!(".{field}"))
     };
     let once = |field: &str| {
         rule(
-            format!(
-                "!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})"
-            ),
+            format!("!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})"),
             "is immutable once set",
         )
         .at(&format!(".{field}"))
     };
     vec![
-        rule(
-            "!has(oldSelf.term) || (has(self.term) && self.term >= oldSelf.term)",
-            "must not be unset or lowered",
-        )
-        .at(".term"),
+        rule("!has(oldSelf.term) || (has(self.term) && self.term >= oldSelf.term)", "must not be unset or lowered")
+            .at(".term"),
         rule("has(self.term) == has(self.activationTime)", "must come with activationTime").at(".term"),
         only_later("activationTime"),
         only_later("retirementTime"),
@@ -311,9 +281,7 @@ pub(super) fn public_jwk() -> Vec<ValidationRule> {
 /// An optional field that keeps its value, or its absence.
 fn fixed(field: &str, message: &str) -> ValidationRule {
     rule(
-        format!(
-            "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
-        ),
+        format!("has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"),
         message,
     )
     .at(&format!(".{field}"))

@@ -4,10 +4,7 @@
 //! never changes, and each time of its lifecycle only moves later. CEL holds both, against the
 //! operator too. Deliberately absent: the private half, and evidence (that must not outlive a restore;
 //! it is in the status of the KeySet).
-#![allow(
-    clippy::doc_markdown,
-    reason = "the docs of fields are the descriptions in the CRD, word for word"
-)]
+#![allow(clippy::doc_markdown, reason = "the docs of fields are the descriptions in the CRD, word for word")]
 
 use jiff::Timestamp;
 use kube::CustomResource;
@@ -33,36 +30,16 @@ use crate::jose::{Algorithm, PublicJwk};
     doc = "SigningKey is one key of a KeySet. The operator creates and writes it; import and publish keys through the KeySet.",
     selectable = ".spec.keySetName",
     selectable = ".spec.origin",
-    printcolumn(
-        name = "KeySet",
-        type_ = "string",
-        description = "KeySet of the key",
-        json_path = ".spec.keySetName"
-    ),
+    printcolumn(name = "KeySet", type_ = "string", description = "KeySet of the key", json_path = ".spec.keySetName"),
     printcolumn(
         name = "Algorithm",
         type_ = "string",
         description = "Algorithm of the key",
         json_path = ".spec.algorithm"
     ),
-    printcolumn(
-        name = "State",
-        type_ = "string",
-        description = "State of the key",
-        json_path = ".status.state"
-    ),
-    printcolumn(
-        name = "Key ID",
-        type_ = "string",
-        description = "kid of the key",
-        json_path = ".spec.publicJWK.kid"
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        description = "Age",
-        json_path = ".metadata.creationTimestamp"
-    ),
+    printcolumn(name = "State", type_ = "string", description = "State of the key", json_path = ".status.state"),
+    printcolumn(name = "Key ID", type_ = "string", description = "kid of the key", json_path = ".spec.publicJWK.kid"),
+    printcolumn(name = "Age", type_ = "date", description = "Age", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Origin",
         type_ = "string",
@@ -212,7 +189,8 @@ pub struct SigningKeyStatus {
     pub private_key: Option<PrivateKeyState>,
 }
 
-/// SigningKeyState is what the lifecycle of a key comes to, for people.
+/// SigningKeyState is what the lifecycle of a key comes to, for people. Staged: not yet active; the
+/// status of the KeySet says whether it may sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum SigningKeyState {
     /// Being made.
