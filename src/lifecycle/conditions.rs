@@ -1,0 +1,304 @@
+//! Conditions: the table of `docs/conditions.md`, each a pure function of what was observed.
+//!
+//! A message never holds a time that changes with each pass; `lastTransitionTime` moves only with the status.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::contract::after;
+use super::effect::{Event, EventReason};
+use super::observed::{PassState, PrivateHalf};
+use super::schedule::Rotation;
+use super::stage::is_at_bound;
+use super::view::{Freeze, View};
+use crate::api::{
+    Condition, ConditionStatus, KeySetStatus, PrivateKeyState, RotationMode, RotationReason, VisibilitySource,
+};
+
+/// All conditions of a KeySet, in their documented order.
+pub(super) fn conditions(view: &View<'_>, status: &KeySetStatus) -> Vec<Condition> {
+    let published = published(view);
+    let ready = ready(view, status, &published);
+    let mut verdicts = vec![ready.clone()];
+    if ready.reason == "Bootstrapping" {
+        verdicts.push(Verdict { r#type: "Reconciling", status: ConditionStatus::True, ..ready.clone() });
+    }
+    if ready.reason == "NameConflict" {
+        verdicts.push(Verdict { r#type: "Stalled", status: ConditionStatus::True, ..ready });
+    }
+    verdicts.push(verdict(
+        "Accepted",
+        ConditionStatus::True,
+        "Accepted",
+        "The spec is understood and can be honoured.",
+    ));
+    verdicts.extend([published, standby_ready(view), rotation_overdue(view)]);
+    verdicts.extend(mixed_algorithms(view));
+    verdicts.extend(unknown_key_id_window(view, status));
+    verdicts.extend(clock_untrusted(view));
+    let stored = &view.observed.key_set.status.conditions;
+    let generation = view.observed.key_set.generation;
+    verdicts.into_iter().map(|verdict| verdict.condition(stored, generation, view.now)).collect()
+}
+
+/// The one condition of a SigningKey.
+pub(super) fn key_ready(stored: &[Condition], private: PrivateKeyState, now: Timestamp) -> Condition {
+    let verdict = match private {
+        PrivateKeyState::Stored => verdict(
+            "Ready",
+            ConditionStatus::True,
+            "Stored",
+            "The Key Secret holds the private half of the published key.",
+        ),
+        PrivateKeyState::Destroyed => verdict(
+            "Ready",
+            ConditionStatus::True,
+            "Destroyed",
+            "The private half was destroyed when the key had ended.",
+        ),
+        PrivateKeyState::None => verdict("Ready", ConditionStatus::True, "PublicOnly", "The key signs elsewhere."),
+        PrivateKeyState::Lost => {
+            verdict("Ready", ConditionStatus::False, "Lost", "The Key Secret is gone: another key takes its place.")
+        }
+    };
+    // Its status has the generation once; a condition with its own would change with every write.
+    Condition { observed_generation: None, ..verdict.condition(stored, 0, now) }
+}
+
+/// Events that a change of status is worth.
+pub(super) fn events(stored: &KeySetStatus, status: &KeySetStatus) -> Vec<Event> {
+    let turned = |r#type: &str, to: ConditionStatus| {
+        let of = |status: &KeySetStatus| status.conditions.iter().find(|it| it.r#type == r#type).cloned();
+        of(status).filter(|new| new.status == to && of(stored).is_none_or(|old| old.status != to))
+    };
+    let about = |reason, condition: Condition| Event { reason, key: None, note: condition.message };
+    let told = [
+        turned("StandbyReady", ConditionStatus::True).map(|it| about(EventReason::StandbyReady, it)),
+        turned("Stalled", ConditionStatus::True).map(|it| about(EventReason::NameConflict, it)),
+        turned("RotationOverdue", ConditionStatus::True).map(|it| about(EventReason::RotationOverdue, it)),
+        turned("ClockUntrusted", ConditionStatus::True).map(|it| about(EventReason::ClockUntrusted, it)),
+        turned("Published", ConditionStatus::False)
+            .filter(|it| it.reason == "VisibilityLost")
+            .map(|it| about(EventReason::VisibilityLost, it)),
+    ];
+    let was_lost =
+        |name: &str| stored.keys.iter().any(|key| key.name == name && key.private_key == Some(PrivateKeyState::Lost));
+    let lost =
+        status.keys.iter().filter(|key| key.private_key == Some(PrivateKeyState::Lost) && !was_lost(&key.name)).map(
+            |key| Event {
+                reason: EventReason::KeyLost,
+                key: Some(key.name.clone()),
+                note: format!("The private half of {} is gone before its time.", key.name),
+            },
+        );
+    told.into_iter().flatten().chain(lost).collect()
+}
+
+/// From when a rotation that has not happened counts as overdue.
+pub(super) fn overdue_time(view: &View<'_>, rotation: &Rotation<'_>) -> Timestamp {
+    let due = match rotation.reason {
+        // Asked for at any time, so the wait for verifiers' caches is part of the schedule.
+        RotationReason::Requested => rotation.earliest().unwrap_or(rotation.due),
+        _ => rotation.due,
+    };
+    after(due, view.contract.publication_delay)
+}
+
+/// When a set that is not seen served becomes `VisibilityLost`.
+pub(super) fn visibility_deadline(view: &View<'_>, status: &KeySetStatus) -> Option<Timestamp> {
+    let published = status.conditions.iter().find(|it| it.r#type == "Published")?;
+    let doubted = published.status == ConditionStatus::Unknown;
+    doubted.then(|| after(published.last_transition_time, view.contract.publication_delay))
+}
+
+#[derive(Clone)]
+struct Verdict {
+    r#type: &'static str,
+    status: ConditionStatus,
+    reason: &'static str,
+    message: String,
+}
+
+impl Verdict {
+    fn condition(self, stored: &[Condition], generation: i64, now: Timestamp) -> Condition {
+        let before = stored.iter().find(|it| it.r#type == self.r#type && it.status == self.status);
+        Condition {
+            r#type: self.r#type.to_owned(),
+            status: self.status,
+            observed_generation: Some(generation),
+            last_transition_time: before.map_or(now, |before| before.last_transition_time),
+            reason: self.reason.to_owned(),
+            message: self.message,
+        }
+    }
+}
+
+fn verdict(r#type: &'static str, status: ConditionStatus, reason: &'static str, message: impl Into<String>) -> Verdict {
+    Verdict { r#type, status, reason, message: message.into() }
+}
+
+fn ready(view: &View<'_>, status: &KeySetStatus, published: &Verdict) -> Verdict {
+    let not = |reason, message: String| verdict("Ready", ConditionStatus::False, reason, message);
+    if let Some(conflict) = view.name_conflict() {
+        return not("NameConflict", conflict);
+    }
+    if status.active_key_name.is_none() && !view.ever_signed() {
+        return not("Bootstrapping", "The first key is being published.".to_owned());
+    }
+    if status.active_key_name.is_none() {
+        return not(
+            "NoActiveKey",
+            "No key can sign: the private half of the active key is lost; a successor takes over as soon as it may."
+                .to_owned(),
+        );
+    }
+    let served = |kid| view.observed.pass.iter().flat_map(|pass| &pass.replicas).any(|replica| replica.serves(kid));
+    let nobody = status.active_key_id.as_ref().is_some_and(|kid| !served(kid));
+    if published.reason == "VisibilityLost" && nobody {
+        return not(
+            "NotServed",
+            "No server replica serves the active key: see whether the servers run and reach the API server.".to_owned(),
+        );
+    }
+    verdict("Ready", ConditionStatus::True, "Serving", "The set is served and the active key signs.")
+}
+
+/// Judged by the active key alone, so that a new standby that is not seen yet does not make it flap.
+fn published(view: &View<'_>) -> Verdict {
+    let visible = || verdict("Published", ConditionStatus::True, "Visible", "Every server replica serves the set.");
+    if view.observed.key_set.spec.publication.visibility == VisibilitySource::Assumed {
+        return verdict(
+            "Published",
+            ConditionStatus::True,
+            "Visible",
+            "The ConfigMap is written; its readers are assumed to serve it.",
+        );
+    }
+    let stored = view.prior().and_then(|status| status.conditions.iter().find(|it| it.r#type == "Published"));
+    let key = view.signing().or_else(|| view.staged().next());
+    if key.is_some_and(|key| view.is_visible_now(key)) {
+        return visible();
+    }
+    let why = match &view.observed.pass {
+        Some(pass) => match &pass.state {
+            PassState::Incomplete(why) => why.clone(),
+            PassState::Complete => "A server replica does not serve the set yet.".to_owned(),
+        },
+        None => "No server replica has been asked yet.".to_owned(),
+    };
+    let doubtful = |status| verdict("Published", status, "WaitingForVisibility", why.clone());
+    match stored {
+        // No look was taken this time: nothing is known to have changed.
+        Some(it) if view.observed.pass.is_none() && it.status == ConditionStatus::True => visible(),
+        Some(it) if it.status == ConditionStatus::True => doubtful(ConditionStatus::Unknown),
+        Some(it) if it.status == ConditionStatus::Unknown => {
+            if view.now < after(it.last_transition_time, view.contract.publication_delay) {
+                doubtful(ConditionStatus::Unknown)
+            } else {
+                verdict("Published", ConditionStatus::False, "VisibilityLost", why)
+            }
+        }
+        Some(it) if it.reason == "VisibilityLost" => {
+            verdict("Published", ConditionStatus::False, "VisibilityLost", why)
+        }
+        _ => doubtful(ConditionStatus::False),
+    }
+}
+
+fn standby_ready(view: &View<'_>) -> Verdict {
+    let not = |reason, message: String| verdict("StandbyReady", ConditionStatus::False, reason, message);
+    let signs_first = !view.ever_signed();
+    let usable = |key: &&_| view.is_wanted_kind(key) && matches!(key.private, PrivateHalf::Stored(_));
+    let Some(key) = view.staged().filter(usable).nth(usize::from(signs_first)) else {
+        let message = if is_at_bound(view) {
+            "The set is full: no standby is made before a retired key leaves."
+        } else {
+            "The standby is being made."
+        };
+        return not("Generating", message.to_owned());
+    };
+    match view.evidence_of(key).earliest_activation_time {
+        Some(time) if time <= view.now => {
+            verdict("StandbyReady", ConditionStatus::True, "VerifierCachesExpired", format!("{} may sign.", key.name))
+        }
+        Some(time) => not("WaitingForVerifierCaches", format!("{} may sign from {time}.", key.name)),
+        None => not("WaitingForVerifierCaches", format!("{} is not seen served by every replica yet.", key.name)),
+    }
+}
+
+fn rotation_overdue(view: &View<'_>) -> Verdict {
+    let on_schedule = verdict("RotationOverdue", ConditionStatus::False, "OnSchedule", "No rotation is due.");
+    if view.signing().is_none() {
+        return on_schedule;
+    }
+    let Some(rotation) = Rotation::next(view).filter(|rotation| overdue_time(view, rotation) < view.now) else {
+        return on_schedule;
+    };
+    let suspended = view.observed.key_set.spec.rotation.mode == RotationMode::Suspended;
+    let due = if rotation.reason == RotationReason::KeyLost { None } else { Some(rotation.due) };
+    let since = due.map_or_else(|| "Due at once".to_owned(), |due| format!("Due since {due}"));
+    if suspended {
+        return verdict(
+            "RotationOverdue",
+            ConditionStatus::True,
+            "Suspended",
+            format!("{since}: rotation.mode is Suspended."),
+        );
+    }
+    let why = match &view.observed.pass {
+        Some(pass) => match &pass.state {
+            PassState::Incomplete(why) => why.clone(),
+            PassState::Complete => "the next key may not sign yet.".to_owned(),
+        },
+        None => "the next key may not sign yet.".to_owned(),
+    };
+    verdict("RotationOverdue", ConditionStatus::True, "VisibilityLost", format!("{since}: {why}"))
+}
+
+fn mixed_algorithms(view: &View<'_>) -> Option<Verdict> {
+    let keys = || view.observed.keys.iter().filter(|key| !key.is_over());
+    let families: BTreeSet<_> = keys().map(|key| key.algorithm.family()).collect();
+    if families.len() < 2 {
+        return None;
+    }
+    let wanted = view.observed.key_set.spec.algorithm.family();
+    let end = keys()
+        .filter(|key| key.algorithm.family() != wanted)
+        .map(|key| key.lifecycle.earliest_removal_time.filter(|_| key.is_retired()));
+    let end = end.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().max());
+    let until = end.map_or_else(
+        || "until the keys of the old algorithm have retired and left".to_owned(),
+        |end| format!("until {end}"),
+    );
+    let message = format!(
+        "The set holds keys of more than one kind {until}. Some verifiers drop a whole set for one key that they do not know: older go-oidc, keyfunc, jwx, python-jose and jsonwebtoken up to 10."
+    );
+    Some(verdict("MixedAlgorithms", ConditionStatus::True, "Migrating", message))
+}
+
+fn unknown_key_id_window(view: &View<'_>, status: &KeySetStatus) -> Option<Verdict> {
+    let end = status.unknown_key_id_end_time?;
+    let (reason, message) = match view.signer().map(|signer| signer.reason) {
+        Some(RotationReason::Bootstrap) => (
+            "FirstKey",
+            format!(
+                "The first key signed as soon as it was served: verifiers that knew this URL before may lack it until {end}. Choose rotation.firstKey AfterCacheAge for a URL in use."
+            ),
+        ),
+        _ => (
+            "KeyLost",
+            format!(
+                "A key had to take over before every cached copy had it: verifiers may meet an unknown kid until {end}."
+            ),
+        ),
+    };
+    Some(verdict("UnknownKeyIDWindow", ConditionStatus::True, reason, message))
+}
+
+fn clock_untrusted(view: &View<'_>) -> Option<Verdict> {
+    match view.freeze() {
+        Some(Freeze::Clock(why)) => Some(verdict("ClockUntrusted", ConditionStatus::True, "ClockUntrusted", why)),
+        _ => None,
+    }
+}

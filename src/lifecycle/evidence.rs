@@ -1,0 +1,146 @@
+//! Evidence: since when a key has been seen served by everyone, and from when it may therefore sign.
+//!
+//! `v(k)` starts at the first complete pass in which all replicas serve k, never earlier. What replicas report of their
+//! past only moves it later; an answer without k clears it (PROTOCOL 4). Evidence is worth nothing for another UID.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::contract::{Contract, after};
+use super::observed::{Observed, Pass, PassState, Published};
+use crate::api::{KeyStatus, VisibilitySource};
+use crate::jose::KeyId;
+
+/// What was seen of one key in the published set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Evidence {
+    /// First seen in the ConfigMap, at the decided digest.
+    pub(super) publish_time: Option<Timestamp>,
+    /// `v(k)`.
+    pub(super) visible_time: Option<Timestamp>,
+    /// `v(k) + C + S`, only ever later while `v(k)` stands.
+    pub(super) earliest_activation_time: Option<Timestamp>,
+}
+
+/// Weighs what is stored against what is seen now, for every key that is not over.
+pub(super) fn gather(observed: &Observed, contract: &Contract, now: Timestamp) -> BTreeMap<KeyId, Evidence> {
+    let key_set = &observed.key_set;
+    let stored: BTreeMap<&KeyId, &KeyStatus> = if key_set.status.observed_uid.as_deref() == Some(key_set.uid.as_str()) {
+        key_set.status.keys.iter().filter_map(|key| Some((key.key_id.as_ref()?, key))).collect()
+    } else {
+        BTreeMap::new()
+    };
+    let floor = Floor::new(observed, contract, &stored, now);
+    let keys = observed.keys.iter().filter(|key| !key.is_over());
+    keys.filter_map(|key| {
+        let kid = key.kid()?;
+        let prior = stored.get(kid).copied();
+        let publish_time = publish_time(observed, kid, prior, now);
+        let visible_time = match key_set.spec.publication.visibility {
+            VisibilitySource::Assumed => assumed_visible_time(publish_time, contract, now),
+            VisibilitySource::Replicas => {
+                seen_visible_time(kid, prior.and_then(|key| key.visible_time), observed.pass.as_ref())
+            }
+        };
+        let earliest_activation_time = visible_time.map(|visible| {
+            let waited = after(visible, contract.lead());
+            let kept = prior.filter(|key| key.visible_time.is_some()).and_then(|key| key.earliest_activation_time);
+            let floor = match kept {
+                Some(_) if key.lifecycle.activation_time.is_none() => None,
+                Some(_) => floor.fresh,
+                None => floor.fresh.max(floor.recorded),
+            };
+            [kept, floor].into_iter().flatten().fold(waited, Timestamp::max)
+        });
+        Some((kid.clone(), Evidence { publish_time, visible_time, earliest_activation_time }))
+    })
+    .collect()
+}
+
+/// Whether any stored evidence is better than what is seen now: then the worse must be stored before a repair hides the loss.
+pub(super) fn is_weaker(stored: &[KeyStatus], seen: &BTreeMap<KeyId, Evidence>) -> bool {
+    stored.iter().any(|key| {
+        let Some(seen) = key.key_id.as_ref().and_then(|kid| seen.get(kid)) else { return false };
+        match (key.visible_time, seen.visible_time) {
+            (Some(_), None) => true,
+            (Some(stored), Some(seen)) => seen > stored,
+            (None, _) => false,
+        }
+    })
+}
+
+/// When the key was first seen in the ConfigMap. Where visibility is assumed, a ConfigMap without the key starts it anew.
+fn publish_time(observed: &Observed, kid: &KeyId, prior: Option<&KeyStatus>, now: Timestamp) -> Option<Timestamp> {
+    let stored = prior.and_then(|key| key.publish_time);
+    let decided = observed.key_set.status.publication.as_ref().and_then(|publication| publication.digest.as_ref());
+    let published = match &observed.published {
+        Published::Ours(content) => {
+            content.digest.as_ref() == decided && content.set.as_ref().is_some_and(|set| set.contains(kid))
+        }
+        Published::Absent | Published::Foreign => false,
+    };
+    match (published, observed.key_set.spec.publication.visibility) {
+        (true, _) => Some(stored.unwrap_or(now)),
+        (false, VisibilitySource::Replicas) => stored,
+        (false, VisibilitySource::Assumed) => {
+            // A document that was accepted before the last decision still holds the key.
+            let held = match &observed.published {
+                Published::Ours(content) => content.set.as_ref().is_some_and(|set| set.contains(kid)),
+                Published::Absent | Published::Foreign => false,
+            };
+            stored.filter(|_| held)
+        }
+    }
+}
+
+/// PROTOCOL 4: `v(k) = ConfigMap write + D`.
+fn assumed_visible_time(published: Option<Timestamp>, contract: &Contract, now: Timestamp) -> Option<Timestamp> {
+    published.map(|time| after(time, contract.publication_delay)).filter(|visible| *visible <= now)
+}
+
+/// `v(k)` from what the replicas say.
+fn seen_visible_time(kid: &KeyId, stored: Option<Timestamp>, pass: Option<&Pass>) -> Option<Timestamp> {
+    let Some(pass) = pass else { return stored };
+    let answered = || pass.replicas.iter().filter_map(|replica| replica.served.as_ref());
+    if answered().any(|served| !served.ages.contains_key(kid)) {
+        return None;
+    }
+    // When each replica last answered without k, as a time of our clock: late by the travel of the answer, never early.
+    let last_without = answered()
+        .filter_map(|served| served.ages.get(kid).copied().flatten())
+        .map(|age| pass.time.checked_sub(age).unwrap_or(pass.time))
+        .max();
+    match stored {
+        Some(stored) => Some(last_without.map_or(stored, |time| stored.max(time))),
+        None if pass.state == PassState::Complete && pass.replicas.iter().all(|replica| replica.serves(kid)) => {
+            Some(pass.time)
+        }
+        None => None,
+    }
+}
+
+/// Before when no newly published key may sign, because `C` was lowered (PROTOCOL 5): a lowered `C` counts only one old
+/// `C` after it was recorded, since copies taken before the edit may still be in use.
+///
+/// The old `C` is the wait that a key in the status was given. The floor is kept as the earliest activation time of a
+/// key that has been activated already, where it has no other meaning; keys whose wait stands were given the old `C` anyway.
+struct Floor {
+    /// Set by the edit that is being acknowledged now.
+    fresh: Option<Timestamp>,
+    /// Set by an earlier one.
+    recorded: Option<Timestamp>,
+}
+
+impl Floor {
+    fn new(observed: &Observed, contract: &Contract, stored: &BTreeMap<&KeyId, &KeyStatus>, now: Timestamp) -> Self {
+        let wait = |key: &KeyStatus| Some(key.earliest_activation_time?.duration_since(key.visible_time?));
+        let is_a_wait =
+            |key: &&&KeyStatus| key.activation_time.is_none() || key.earliest_activation_time <= key.activation_time;
+        let longest = stored.values().filter(is_a_wait).filter_map(|key| wait(key)).max();
+        let edited = observed.key_set.status.observed_generation != Some(observed.key_set.generation);
+        let fresh = longest.filter(|wait| edited && *wait > contract.lead()).map(|wait| after(now, wait));
+        let activated = stored.values().filter(|key| key.activation_time.is_some());
+        Self { fresh, recorded: activated.filter_map(|key| key.earliest_activation_time).max() }
+    }
+}

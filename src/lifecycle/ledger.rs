@@ -1,0 +1,113 @@
+//! The ledger: promises of a key that cannot be observed again, copied from the Signer Secret after the act.
+//!
+//! Each time is written after the write that it records was acknowledged, as `max(now, the time in the object)`, and
+//! only moves later (PROTOCOL 1), so that two controllers' records merge by taking the later of each.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::contract::after;
+use super::effect::Effect;
+use super::observed::{Clock, Key, SignerSecret};
+use super::status::signing_key_status;
+use super::view::View;
+use crate::api::Lifecycle;
+
+/// Copies an activation that the Signer Secret shows and the ledger does not.
+///
+/// A removed or revoked key is not copied: such a switch is undone instead (`rotate`).
+pub(super) fn record_activation(view: &View<'_>) -> Vec<Effect> {
+    let Some((signer, key)) = recordable(view) else { return Vec::new() };
+    if key.lifecycle.term.is_some_and(|term| term >= signer.term) {
+        return Vec::new();
+    }
+    let activation = [Some(view.now), Some(signer.activation_time), key.lifecycle.retirement_time.map(next_second)];
+    let activation = latest(activation).unwrap_or(view.now);
+    let lifecycle = Lifecycle {
+        term: Some(signer.term),
+        activation_time: Some(activation),
+        earliest_removal_time: key
+            .lifecycle
+            .earliest_removal_time
+            .max(Some(after(activation, view.contract.retention()))),
+        ..key.lifecycle.clone()
+    };
+    vec![record(view, key, lifecycle)]
+}
+
+/// Retires every key that still looks active although another one signs.
+pub(super) fn record_retirement(view: &View<'_>) -> Vec<Effect> {
+    let Some((signer, signing)) = recordable(view) else { return Vec::new() };
+    let Some(successor) = signing.lifecycle.activation_time.filter(|_| signing.lifecycle.term == Some(signer.term))
+    else {
+        return Vec::new();
+    };
+    let others = view.observed.keys.iter().filter(|key| key.name != signing.name);
+    let replaced = |key: &&Key| {
+        key.is_active() || (key.is_staged() && key.kid().is_some() && key.kid() == signer.replaced.as_ref())
+    };
+    others.filter(replaced).map(|key| record(view, key, retired(view, key, signer, successor))).collect()
+}
+
+/// Raises the promise of the keys that tokens may still be signed with, when the spec asks for more (law 6).
+///
+/// While a key is active its earliest removal is its activation plus the longest `L + T + S + M` in force since then, so
+/// that the largest `T` is still known when it retires. It runs before the status acknowledges the generation.
+pub(super) fn record_promise(view: &View<'_>) -> Vec<Effect> {
+    let raise = |key: &Key| {
+        let retention = view.contract.retention();
+        let from = if key.is_active() {
+            key.lifecycle.activation_time?
+        } else {
+            // Signers may go on with the old key for L after the switch.
+            let retired = key.lifecycle.retirement_time.filter(|_| key.is_retired())?;
+            Some(retired).filter(|time| view.now <= after(*time, view.contract.reload_lag))?
+        };
+        let promised = Some(after(from, retention));
+        (key.lifecycle.earliest_removal_time < promised)
+            .then(|| record(view, key, Lifecycle { earliest_removal_time: promised, ..key.lifecycle.clone() }))
+    };
+    view.observed.keys.iter().filter_map(raise).collect()
+}
+
+/// The Signer Secret and its key, if what it says may be copied into the ledger.
+///
+/// A clock that is not to be believed records nothing: a time from the future could never be taken back.
+fn recordable<'a>(view: &View<'a>) -> Option<(&'a SignerSecret, &'a Key)> {
+    let signer = view.signer().filter(|_| view.observed.clock == Clock::Trusted)?;
+    let key = view.key(&signer.key_id).filter(|key| !key.is_over())?;
+    Some((signer, key))
+}
+
+fn retired(view: &View<'_>, key: &Key, signer: &SignerSecret, successor: Timestamp) -> Lifecycle {
+    // A key whose record was lost is known to have signed by the Signer Secret that replaced it.
+    let activation = key.lifecycle.activation_time.unwrap_or(signer.activation_time);
+    let retirement =
+        latest([Some(view.now), Some(successor), Some(activation), key.lifecycle.retirement_time]).unwrap_or(view.now);
+    let longest = key
+        .lifecycle
+        .earliest_removal_time
+        .map_or(SignedDuration::ZERO, |promised| promised.duration_since(activation))
+        .max(view.contract.retention());
+    Lifecycle {
+        term: key.lifecycle.term.or(Some((signer.term - 1).max(1))),
+        activation_time: Some(activation),
+        retirement_time: Some(retirement),
+        earliest_removal_time: key.lifecycle.earliest_removal_time.max(Some(after(retirement, longest))),
+        ..key.lifecycle.clone()
+    }
+}
+
+/// The write of a ledger.
+pub(super) fn record(view: &View<'_>, key: &Key, lifecycle: Lifecycle) -> Effect {
+    let status = signing_key_status(view, &Key { lifecycle: lifecycle.clone(), ..key.clone() });
+    Effect::RecordKey { key: key.name.clone(), fence: key.fence.clone(), lifecycle, status }
+}
+
+/// Two switches in one second must not tie.
+pub(super) fn next_second(time: Timestamp) -> Timestamp {
+    after(time, SignedDuration::from_secs(1))
+}
+
+fn latest<const N: usize>(times: [Option<Timestamp>; N]) -> Option<Timestamp> {
+    times.into_iter().flatten().max()
+}

@@ -1,0 +1,40 @@
+//! Lifecycle: every rule of a key's life, as pure functions of what was observed and the time.
+//!
+//! [`plan`] is the heart: `plan(&observed, now)` gives the next writes, the status and the next wake-up.
+//! The caller performs the writes, observes again and plans again, until nothing is left to write. So the path
+//! after a crash is the path of every day: each write is safe given only what a fresh look at the objects shows.
+//!
+//! Invariants (DESIGN section 3, the laws; PROTOCOL, the rules):
+//! - a key signs only after every replica was seen to serve it for `C + S` ([`evidence`]);
+//! - a key that signed stays published until `d + L + T + S + M` ([`ledger`], [`retire`]);
+//! - the next set is what was last published, plus what is wanted, minus what is recorded as removed ([`publication`]);
+//! - promises only move later ([`ledger`]).
+//!
+//! Absent on purpose: clients, clocks, randomness, async, logging. Time is an argument of every rule that needs it.
+
+mod conditions;
+mod contract;
+mod effect;
+mod evidence;
+mod ledger;
+mod observed;
+mod plan;
+mod publication;
+mod retire;
+mod rotate;
+mod schedule;
+mod signer;
+mod stage;
+mod status;
+mod view;
+
+pub use contract::Contract;
+pub use effect::{DeleteCause, Effect, Event, EventReason, Plan, PublishCause, SignerChange, SignerRecord};
+pub use observed::{
+    Clock, ConfigMapContent, Fence, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, PrivateHalf, Published,
+    Replica, ServedKeys, Signer, SignerContent, SignerSecret,
+};
+pub use plan::plan;
+
+#[cfg(test)]
+mod tests;

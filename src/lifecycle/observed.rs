@@ -1,0 +1,234 @@
+//! What one look at the cluster showed, as plain values.
+//!
+//! Built by the controller from live reads; [`super::plan`] reads nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{KeySetSpec, KeySetStatus, Lifecycle, Origin, RotationReason, SigningKeyStatus};
+use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
+
+/// Everything that a plan depends on, but the time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// The KeySet itself.
+    pub key_set: ObservedKeySet,
+    /// Its SigningKeys (`spec.keySetName`), by sequence.
+    pub keys: Vec<Key>,
+    /// Names of SigningKeys that could not be decoded. They count as present and freeze every forward step.
+    pub undecodable: Vec<String>,
+    /// Whether a Key Secret of ours stands under the first name although no SigningKey does: something was made before.
+    pub stray_key_secret: bool,
+    /// An object of a name that we need and that is not ours, which only a write found: kind and name.
+    pub obstacle: Option<String>,
+    /// The Signer Secret.
+    pub signer: Signer,
+    /// The JWKS ConfigMap.
+    pub published: Published,
+    /// The latest look at the replicas, if any was taken.
+    pub pass: Option<Pass>,
+    /// Whether `now` may be believed.
+    pub clock: Clock,
+}
+
+/// The KeySet as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedKeySet {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// The wanted state.
+    pub spec: KeySetSpec,
+    /// The stored status. Its evidence counts only if it was gathered for this `uid`.
+    pub status: KeySetStatus,
+}
+
+/// Identity and version of an object that was read; a write that carries it fails if the object changed since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+}
+
+/// Whether an object carries the owner reference that `spec.deletionPolicy` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// As the policy wants it.
+    AsWanted,
+    /// The reference must be added or taken away.
+    Differs,
+}
+
+/// A SigningKey and its Key Secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// `metadata.name`, `<keyset>-<sequence>`.
+    pub name: String,
+    /// For fenced writes of the SigningKey.
+    pub fence: Fence,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `spec.sequence`.
+    pub sequence: i64,
+    /// `spec.origin`.
+    pub origin: Origin,
+    /// `spec.algorithm`.
+    pub algorithm: Algorithm,
+    /// `spec.rsaKeyBits`.
+    pub rsa_key_bits: Option<i32>,
+    /// The public half, once known.
+    pub jwk: Option<PublicJwk>,
+    /// The promises (`spec.lifecycle`).
+    pub lifecycle: Lifecycle,
+    /// The stored status.
+    pub status: Option<SigningKeyStatus>,
+    /// Where the private half is.
+    pub private: PrivateHalf,
+    /// Owner reference of the SigningKey and its Key Secret.
+    pub ownership: Ownership,
+}
+
+/// What a live read of the Key Secret showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrivateHalf {
+    /// Ours, readable, and of this public key.
+    Stored(Fence),
+    /// Not there.
+    Absent,
+    /// Ours by label but of another key (a delayed create landed after a deletion): never used, deleted.
+    Mismatched(Fence),
+    /// An object of that name that is not ours: never touched.
+    Foreign,
+}
+
+/// The Signer Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// Not there.
+    Absent,
+    /// An object of that name that is not ours: never touched.
+    Foreign,
+    /// Ours by its labels, without a record that can be read.
+    Illegible(Fence),
+    /// Ours.
+    Ours(SignerSecret),
+}
+
+/// The record that the Signer Secret carries: who signs, since when, instead of whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignerSecret {
+    /// For fenced writes.
+    pub fence: Fence,
+    /// The term of this activation (PROTOCOL 1).
+    pub term: i64,
+    /// kid of the key that signs.
+    pub key_id: KeyId,
+    /// Name of its SigningKey.
+    pub key_name: String,
+    /// When it took over.
+    pub activation_time: Timestamp,
+    /// kid of the key that it replaced.
+    pub replaced: Option<KeyId>,
+    /// kids that nobody may flip to any more.
+    pub barred: BTreeSet<KeyId>,
+    /// Why it took over.
+    pub reason: RotationReason,
+    /// Whether the data is what the record says.
+    pub content: SignerContent,
+    /// Owner reference.
+    pub ownership: Ownership,
+}
+
+/// Whether the Signer Secret's files are those of its recorded key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignerContent {
+    /// The files hold the private half of the recorded key.
+    Intact,
+    /// They do not: tampered with, or half written by hand.
+    Damaged,
+}
+
+/// The JWKS ConfigMap.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Published {
+    /// Not there.
+    Absent,
+    /// An object of that name that is not ours: never touched.
+    Foreign,
+    /// Ours.
+    Ours(ConfigMapContent),
+}
+
+/// What the JWKS ConfigMap holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigMapContent {
+    /// For fenced writes.
+    pub fence: Fence,
+    /// Digest of the bytes of `jwks.json`, if the ConfigMap has exactly that entry.
+    pub digest: Option<Digest>,
+    /// The set, if the bytes are a lawful one.
+    pub set: Option<JwkSet>,
+    /// The revision in its annotation: a hint for a set whose status was lost.
+    pub revision: Option<i64>,
+    /// Labels and annotations as we write them.
+    pub ownership: Ownership,
+}
+
+/// One look at every replica of the server (PROTOCOL 4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pass {
+    /// When the last answer of the pass came in.
+    pub time: Timestamp,
+    /// Whether it can be evidence.
+    pub state: PassState,
+    /// Every replica that answered.
+    pub replicas: Vec<Replica>,
+}
+
+/// Whether every endpoint answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassState {
+    /// At least one endpoint, and each of them answered.
+    Complete,
+    /// Someone did not; the text names the endpoint and what is wrong, for people.
+    Incomplete(String),
+}
+
+/// One replica's answer about this set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replica {
+    /// Address, for messages.
+    pub endpoint: String,
+    /// What it serves for this set; `None` while it serves nothing.
+    pub served: Option<ServedKeys>,
+}
+
+/// What a replica serves, and since when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServedKeys {
+    /// Revision that it serves.
+    pub revision: i64,
+    /// Digest that it serves.
+    pub digest: Digest,
+    /// For each kid: how long ago this process last answered without it; `None` for never.
+    pub ages: BTreeMap<KeyId, Option<SignedDuration>>,
+}
+
+/// Whether the wall clock may be believed (PROTOCOL 5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// It agrees with the API server's and with the monotonic clock.
+    Trusted,
+    /// It does not; the text says how, for people.
+    Untrusted(String),
+}

@@ -1,0 +1,141 @@
+//! Publication: which set is to be served, and the accept pair that makes it lawful (PROTOCOL 3).
+//!
+//! The status goes first (`digest`, and the digests before it), then the ConfigMap. The next set is what was last
+//! published, plus what is wanted, minus what is recorded as removed: a partial list cannot shrink it.
+
+use std::collections::BTreeMap;
+
+use super::effect::{Effect, PublishCause};
+use super::evidence;
+use super::observed::{Ownership, Published, Signer};
+use super::view::View;
+use crate::api::PublicationStatus;
+use crate::jose::{Digest, JwkSet, KeyId, PublicJwk};
+
+/// Stores the loss of evidence before a repair makes it invisible.
+pub(super) fn record_lost_evidence(view: &View<'_>) -> Vec<Effect> {
+    let weaker = view.prior().is_some_and(|status| evidence::is_weaker(&status.keys, &view.evidence));
+    let repair_ahead = weaker && !is_config_map_right(view);
+    repair_ahead.then_some(Effect::RecordStatus).into_iter().collect()
+}
+
+/// Stores the first claim on a KeySet: until then nothing of it was ever seen.
+pub(super) fn claim(view: &View<'_>) -> Vec<Effect> {
+    view.prior().is_none().then_some(Effect::RecordStatus).into_iter().collect()
+}
+
+/// Stores the digest of the set to publish, before the set is written.
+pub(super) fn accept(view: &View<'_>) -> Vec<Effect> {
+    let decided = decided(view);
+    let new = decided.as_ref().is_some_and(|(_, digest)| Some(digest) != view.accepted_digest());
+    new.then_some(Effect::RecordStatus).into_iter().collect()
+}
+
+/// Writes the ConfigMap, once its digest is accepted.
+pub(super) fn publish(view: &View<'_>) -> Vec<Effect> {
+    let Some((set, digest)) = decided(view) else { return Vec::new() };
+    let accepted = view.publication().filter(|publication| publication.digest.as_ref() == Some(&digest));
+    let Some(revision) = accepted.and_then(|publication| publication.revision) else { return Vec::new() };
+    if view.observed.published == Published::Foreign || is_config_map_right(view) {
+        return Vec::new();
+    }
+    let fence = view.config_map().map(|config_map| config_map.fence.clone());
+    let cause = cause(view, &set);
+    vec![Effect::ApplyConfigMap { fence, set, digest, revision, cause }]
+}
+
+/// The accept pair for the status of this plan.
+pub(super) fn status(view: &View<'_>) -> PublicationStatus {
+    let config_map_name = Some(view.observed.key_set.config_map_name());
+    let Some(stored) = view.publication() else {
+        // A revision is claimed for the first document only where nothing of that name exists (PROTOCOL 6).
+        return PublicationStatus {
+            config_map_name,
+            revision: is_virgin(view).then_some(1),
+            key_count: Some(0),
+            ..PublicationStatus::default()
+        };
+    };
+    let Some((set, digest)) = decided(view) else {
+        return PublicationStatus { config_map_name, ..stored.clone() };
+    };
+    let key_count = i32::try_from(set.len()).ok();
+    if stored.digest.as_ref() == Some(&digest) {
+        let settled = view.config_map().is_some_and(|config_map| config_map.digest.as_ref() == Some(&digest));
+        let previous_digests = if settled { Vec::new() } else { stored.previous_digests.clone() };
+        return PublicationStatus { config_map_name, key_count, previous_digests, ..stored.clone() };
+    }
+    let mut previous_digests: Vec<Digest> = stored.digest.iter().chain(&stored.previous_digests).cloned().collect();
+    previous_digests.retain(|previous| *previous != digest);
+    previous_digests.truncate(MAX_PREVIOUS_DIGESTS);
+    PublicationStatus {
+        config_map_name,
+        revision: Some(next_revision(view)),
+        digest: Some(digest),
+        previous_digests,
+        key_count,
+    }
+}
+
+/// The set to publish and its digest; `None` while there is nothing to publish.
+fn decided(view: &View<'_>) -> Option<(JwkSet, Digest)> {
+    let mut wanted: BTreeMap<&KeyId, &PublicJwk> = BTreeMap::new();
+    for jwk in view.accepted_set().map(JwkSet::keys).unwrap_or_default() {
+        wanted.insert(jwk.kid(), jwk);
+    }
+    for key in &view.observed.keys {
+        let Some(jwk) = &key.jwk else { continue };
+        if key.lifecycle.removal_time.is_some() {
+            wanted.remove(jwk.kid());
+        } else {
+            wanted.insert(jwk.kid(), jwk);
+        }
+    }
+    let set = JwkSet::new(wanted.into_values().cloned().collect()).ok().filter(|set| !set.is_empty())?;
+    let digest = Digest::of(set.to_json());
+    Some((set, digest))
+}
+
+/// Above every revision that anybody remembers: the status, the ConfigMap, a replica (PROTOCOL 9: the witness).
+fn next_revision(view: &View<'_>) -> i64 {
+    let stored = view.publication();
+    let first = stored.is_some_and(|publication| publication.revision == Some(1) && publication.digest.is_none());
+    let annotated = view.config_map().and_then(|config_map| config_map.revision);
+    let witnessed = view.observed.pass.iter().flat_map(|pass| &pass.replicas);
+    let witnessed = witnessed.filter_map(|replica| replica.served.as_ref()).map(|served| served.revision).max();
+    if first && witnessed.is_none() {
+        return 1;
+    }
+    let remembered = [stored.and_then(|publication| publication.revision), annotated, witnessed];
+    // Without any memory the set may still have been published before: revision 1 is for claimed first documents only.
+    remembered.into_iter().flatten().max().unwrap_or(1).saturating_add(1)
+}
+
+/// Whether nothing of that name was found anywhere.
+fn is_virgin(view: &View<'_>) -> bool {
+    let observed = view.observed;
+    let served = observed.pass.iter().flat_map(|pass| &pass.replicas).any(|replica| replica.served.is_some());
+    let objects = !observed.keys.is_empty() || !observed.undecodable.is_empty() || observed.stray_key_secret;
+    !served && !objects && observed.signer == Signer::Absent && observed.published == Published::Absent
+}
+
+fn is_config_map_right(view: &View<'_>) -> bool {
+    view.config_map().is_some_and(|config_map| {
+        config_map.digest.as_ref() == view.accepted_digest() && config_map.ownership == Ownership::AsWanted
+    })
+}
+
+fn cause(view: &View<'_>, set: &JwkSet) -> PublishCause {
+    let stored = view.prior().map(|status| status.keys.as_slice()).unwrap_or_default();
+    let was_published =
+        |kid: &KeyId| stored.iter().any(|key| key.key_id.as_ref() == Some(kid) && key.publish_time.is_some());
+    let new = set.keys().iter().filter(|jwk| !was_published(jwk.kid()));
+    let added: Vec<String> = new.filter_map(|jwk| view.key(jwk.kid()).map(|key| key.name.clone())).collect();
+    let before = view.accepted_set().map(JwkSet::keys).unwrap_or_default();
+    let removed: Vec<KeyId> =
+        before.iter().filter(|jwk| !set.contains(jwk.kid())).map(|jwk| jwk.kid().clone()).collect();
+    if added.is_empty() && removed.is_empty() { PublishCause::Repair } else { PublishCause::Publish { added, removed } }
+}
+
+/// The schema's bound.
+const MAX_PREVIOUS_DIGESTS: usize = 8;

@@ -1,0 +1,46 @@
+//! The switch: one write of the Signer Secret that makes another key the signing key.
+
+use super::effect::{Effect, SignerChange, SignerRecord};
+use super::ledger::next_second;
+use super::observed::Signer;
+use super::schedule::Rotation;
+use super::signer::bars;
+use super::view::View;
+
+/// Flips the Signer Secret to the successor, if it is due and guard 1 holds.
+///
+/// Guard 1: the key was seen served by every replica for `C + S`, and is seen so now by a complete pass of at most 30 s.
+pub(super) fn switch(view: &View<'_>) -> Vec<Effect> {
+    if view.freeze().is_some() {
+        return Vec::new();
+    }
+    let Some(rotation) = Rotation::next(view) else { return Vec::new() };
+    let due = rotation.earliest().is_some_and(|time| time <= view.now);
+    let Some(successor) = rotation.successor.filter(|successor| due && view.is_visible_now(successor.key)) else {
+        return Vec::new();
+    };
+    let key = successor.key;
+    let Some(key_id) = key.kid().cloned() else { return Vec::new() };
+    let activation_time = key.lifecycle.retirement_time.map_or(view.now, |retired| next_second(retired).max(view.now));
+    let record = SignerRecord {
+        term: highest_term(view) + 1,
+        key_name: key.name.clone(),
+        key_id,
+        activation_time,
+        replaced: view.signing().and_then(|signing| signing.kid().cloned()),
+        barred: bars(view),
+        reason: rotation.reason,
+    };
+    let fence = match &view.observed.signer {
+        Signer::Ours(signer) => Some(signer.fence.clone()),
+        Signer::Illegible(fence) => Some(fence.clone()),
+        Signer::Absent | Signer::Foreign => None,
+    };
+    vec![Effect::WriteSigner { fence, record, change: SignerChange::Activate }]
+}
+
+/// The highest term ever seen, in the ledger or in the Signer Secret.
+fn highest_term(view: &View<'_>) -> i64 {
+    let ledger = view.observed.keys.iter().filter_map(|key| key.lifecycle.term);
+    ledger.chain(view.signer().map(|signer| signer.term)).max().unwrap_or(0)
+}

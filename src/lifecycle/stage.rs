@@ -1,0 +1,119 @@
+//! Staging: there always is a next key, published long before it signs; and no published key is left without a record.
+
+use std::collections::BTreeSet;
+
+use super::contract::after;
+use super::effect::Effect;
+use super::observed::{Key, PrivateHalf};
+use super::status::created_status;
+use super::view::{View, wanted_rsa_bits};
+use crate::api::{FirstKey, Lifecycle, PrivateKeyState};
+use crate::jose::PublicJwk;
+
+/// Most keys that a set may hold: a set of RSA keys stays well under what the strictest verifier reads (50 KiB).
+pub(super) const MAX_KEYS: usize = 16;
+
+/// Makes the keys that are missing: a standby, and before anything ever signed the first key too.
+///
+/// At the bound of the set nothing is made; nothing leaves early for it.
+pub(super) fn stage(view: &View<'_>) -> Vec<Effect> {
+    let spec = &view.observed.key_set.spec;
+    let waits_for_import = spec.rotation.first_key == FirstKey::WaitForImport && !view.ever_signed();
+    if view.freeze().is_some() || waits_for_import {
+        return Vec::new();
+    }
+    let wanted: usize = if view.ever_signed() { 1 } else { 2 };
+    let usable = view.staged().filter(|key| is_usable(view, key)).count();
+    let room = MAX_KEYS.saturating_sub(published(view));
+    let next = next_sequence(view);
+    (next..)
+        .take(wanted.saturating_sub(usable).min(room))
+        .map(|sequence| Effect::StageKey {
+            sequence,
+            algorithm: spec.algorithm,
+            rsa_key_bits: wanted_rsa_bits(spec),
+            status: created_status(view, &Lifecycle::default(), PrivateKeyState::Stored),
+        })
+        .collect()
+}
+
+/// Whether the set is full, so that no standby can be made.
+pub(super) fn is_at_bound(view: &View<'_>) -> bool {
+    published(view) >= MAX_KEYS
+}
+
+/// Writes a SigningKey for every published key that has none (its object was deleted), so that it leaves by the rules.
+///
+/// Such a key counts as retired now, unless the Signer Secret shows it: then it goes on signing.
+pub(super) fn adopt(view: &View<'_>) -> Vec<Effect> {
+    let Some(set) = view.accepted_set() else { return Vec::new() };
+    if !view.observed.undecodable.is_empty() {
+        return Vec::new();
+    }
+    let mut taken: BTreeSet<i64> = view.observed.keys.iter().map(|key| key.sequence).collect();
+    let orphans = set.keys().iter().filter(|jwk| view.key(jwk.kid()).is_none());
+    orphans
+        .map(|jwk| {
+            let sequence = recorded_sequence(view, jwk)
+                .filter(|sequence| !taken.contains(sequence))
+                .unwrap_or_else(|| next_sequence(view).max(taken.last().map_or(1, |last| last + 1)));
+            taken.insert(sequence);
+            let lifecycle = adopted_lifecycle(view, jwk);
+            // Its Key Secret, if there is one, is found by the next look.
+            let status = created_status(view, &lifecycle, PrivateKeyState::Lost);
+            Effect::AdoptKey { sequence, jwk: jwk.clone(), lifecycle, status }
+        })
+        .collect()
+}
+
+/// The ledger of a key whose own is lost.
+fn adopted_lifecycle(view: &View<'_>, jwk: &PublicJwk) -> Lifecycle {
+    let signer = view.signer();
+    let removable = Some(after(view.now, view.contract.retention()));
+    match signer.filter(|signer| signer.key_id == *jwk.kid()) {
+        Some(signer) => Lifecycle {
+            term: Some(signer.term),
+            activation_time: Some(signer.activation_time.max(view.now)),
+            earliest_removal_time: removable,
+            ..Lifecycle::default()
+        },
+        None => Lifecycle {
+            term: Some(signer.map_or(1, |signer| (signer.term - 1).max(1))),
+            activation_time: Some(view.now),
+            retirement_time: Some(view.now),
+            earliest_removal_time: removable,
+            ..Lifecycle::default()
+        },
+    }
+}
+
+/// The sequence that the Signer Secret or the status remembers for a kid.
+fn recorded_sequence(view: &View<'_>, jwk: &PublicJwk) -> Option<i64> {
+    let signer = view.signer().filter(|signer| signer.key_id == *jwk.kid()).map(|signer| signer.key_name.as_str());
+    let status = &view.observed.key_set.status;
+    let stored = || status.keys.iter().find(|key| key.key_id.as_ref() == Some(jwk.kid())).map(|key| key.name.as_str());
+    sequence_of(view, signer.or_else(stored)?)
+}
+
+/// Above every sequence that any object remembers: a name is never used for a second key.
+fn next_sequence(view: &View<'_>) -> i64 {
+    let keys = view.observed.keys.iter().map(|key| key.sequence);
+    let undecodable = view.observed.undecodable.iter().filter_map(|name| sequence_of(view, name));
+    let signer = view.signer().and_then(|signer| sequence_of(view, &signer.key_name));
+    let status = view.observed.key_set.status.keys.iter().filter_map(|key| sequence_of(view, &key.name));
+    keys.chain(undecodable).chain(signer).chain(status).max().unwrap_or(0) + 1
+}
+
+fn sequence_of(view: &View<'_>, name: &str) -> Option<i64> {
+    name.strip_prefix(view.observed.key_set.name.as_str())?.strip_prefix('-')?.parse().ok()
+}
+
+/// Whether a staged key can become the next signing key.
+fn is_usable(view: &View<'_>, key: &Key) -> bool {
+    let barred = view.signer().is_some_and(|signer| key.kid().is_some_and(|kid| signer.barred.contains(kid)));
+    view.is_wanted_kind(key) && matches!(key.private, PrivateHalf::Stored(_)) && !barred
+}
+
+fn published(view: &View<'_>) -> usize {
+    view.observed.keys.iter().filter(|key| !key.is_over()).count()
+}

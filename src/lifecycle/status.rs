@@ -1,0 +1,273 @@
+//! Status: what this look showed, in the words of the API. Evidence, no promise: losing it costs time, never safety.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::conditions;
+use super::contract::after;
+use super::observed::{Key, PrivateHalf};
+use super::publication;
+use super::retire::destruction_time;
+use super::schedule::{Rotation, Window};
+use super::view::{Freeze, View, is_active};
+use crate::api::{
+    Condition, Guard, KeySetStatus, KeyState, KeyStatus, LastRotation, Lifecycle, NextTransition, Origin,
+    PrivateKeyState, RotationReason, SigningKeyState, SigningKeyStatus, TransitionAction, VisibilitySource,
+};
+use crate::jose::KeyId;
+
+/// The whole status for what was observed.
+pub(super) fn status(view: &View<'_>) -> KeySetStatus {
+    let key_set = &view.observed.key_set;
+    let signing = view.signing().filter(|key| !key.is_over() && view.can_sign(key));
+    let unknown_key_id_end_time = unknown_key_id_end_time(view);
+    let mut status = KeySetStatus {
+        observed_generation: Some(key_set.generation),
+        observed_uid: Some(key_set.uid.clone()),
+        active_key_name: signing.map(|key| key.name.clone()),
+        active_key_id: signing.and_then(|key| key.kid().cloned()),
+        signer_secret_name: view.signer().map(|_| key_set.signer_secret_name()),
+        publication: Some(publication::status(view)),
+        next_transition: next_transition(view),
+        last_rotation: last_rotation(view),
+        unknown_key_id_end_time,
+        keys: view.observed.keys.iter().filter(|key| !key.is_over()).map(|key| key_status(view, key)).collect(),
+        ..KeySetStatus::default()
+    };
+    status.conditions = conditions::conditions(view, &status);
+    keep_previous_digests(&mut status, &key_set.status);
+    status
+}
+
+/// Whether the stored status of a SigningKey says what was seen, and of its latest generation.
+pub(super) fn is_reported(view: &View<'_>, key: &Key) -> bool {
+    let seen = SigningKeyStatus { observed_generation: Some(key.generation), ..signing_key_status(view, key) };
+    key.status.as_ref() == Some(&seen)
+}
+
+/// The status of one SigningKey, for the generation that a write of it makes.
+///
+/// SigningKey has no status subresource, so every write counts one generation on (docs/adr/0002).
+pub(super) fn signing_key_status(view: &View<'_>, key: &Key) -> SigningKeyStatus {
+    let stored = key.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    reported(stored, signing_key_state(key), private_key_state(key), key.generation + 1, view.now)
+}
+
+/// The status of a SigningKey that is about to be created.
+pub(super) fn created_status(view: &View<'_>, lifecycle: &Lifecycle, private: PrivateKeyState) -> SigningKeyStatus {
+    let state = match () {
+        () if lifecycle.activation_time.is_none() => SigningKeyState::Staged,
+        () if is_active(lifecycle) => SigningKeyState::Active,
+        () => SigningKeyState::Retiring,
+    };
+    reported(&[], state, private, 1, view.now)
+}
+
+fn reported(
+    stored: &[Condition],
+    state: SigningKeyState,
+    private_key: PrivateKeyState,
+    generation: i64,
+    now: Timestamp,
+) -> SigningKeyStatus {
+    SigningKeyStatus {
+        conditions: vec![conditions::key_ready(stored, private_key, now)],
+        observed_generation: Some(generation),
+        state: Some(state),
+        private_key: Some(private_key),
+    }
+}
+
+fn signing_key_state(key: &Key) -> SigningKeyState {
+    match () {
+        () if key.lifecycle.revocation_time.is_some() => SigningKeyState::Revoked,
+        () if key.lifecycle.removal_time.is_some() => SigningKeyState::Removed,
+        () if key.origin == Origin::External => SigningKeyState::External,
+        () if key.is_active() => SigningKeyState::Active,
+        () if key.is_retired() => SigningKeyState::Retiring,
+        () if key.jwk.is_some() => SigningKeyState::Staged,
+        () => SigningKeyState::Pending,
+    }
+}
+
+/// When time alone next changes the plan or the status.
+pub(super) fn wake_at(view: &View<'_>, status: &KeySetStatus) -> Option<Timestamp> {
+    let staged = status.keys.iter().filter_map(|key| key.earliest_activation_time);
+    let rotation = Rotation::next(view);
+    let due = rotation.as_ref().map(|rotation| rotation.due);
+    let overdue = rotation.as_ref().map(|rotation| conditions::overdue_time(view, rotation));
+    let ends = view.observed.keys.iter().filter(|key| key.is_retired());
+    let ends = ends.flat_map(|key| [destruction_time(view, key), key.lifecycle.earliest_removal_time]).flatten();
+    let lost = conditions::visibility_deadline(view, status);
+    let times = staged.chain(due).chain(overdue).chain(ends).chain(lost).chain(status.unknown_key_id_end_time);
+    times.filter(|time| *time > view.now).chain(poll(view, rotation.as_ref())).min()
+}
+
+/// When to look at the replicas, the clock or the objects again, because something due is held back by them.
+fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
+    let replicas = view.observed.key_set.spec.publication.visibility == VisibilitySource::Replicas;
+    let unseen = view.observed.keys.iter().filter(|key| !key.is_over()).map(|key| view.evidence_of(key));
+    let unseen = unseen.filter(|evidence| evidence.visible_time.is_none()).filter_map(|evidence| evidence.publish_time);
+    let waits = rotation.filter(|rotation| rotation.earliest() <= Some(view.now) && rotation.due <= view.now);
+    let waits = waits.and_then(Rotation::earliest);
+    let removals = view.observed.keys.iter().filter(|key| key.is_retired());
+    let removals = removals.filter_map(|key| key.lifecycle.earliest_removal_time).filter(|time| *time <= view.now);
+    // Often at first, when only the watch of the servers is in between, then less.
+    let again =
+        |since: Timestamp| after(view.now, (view.now.duration_since(since) / 4).clamp(SHORTEST_POLL, LONGEST_POLL));
+    match unseen.max().filter(|_| replicas) {
+        Some(published) => Some(again(published)),
+        None => match view.freeze() {
+            // Only a change of an object ends these, and that wakes us by itself.
+            Some(Freeze::Suspended | Freeze::NameConflict(_) | Freeze::Undecodable(_)) => None,
+            Some(Freeze::Clock(_)) => Some(after(view.now, LONGEST_POLL)),
+            None => waits.into_iter().chain(removals).max().map(again),
+        },
+    }
+}
+
+fn key_status(view: &View<'_>, key: &Key) -> KeyStatus {
+    let evidence = view.evidence_of(key);
+    let published = key.kid().is_some_and(|kid| view.current_set().is_some_and(|set| set.contains(kid)));
+    let may_sign = evidence.earliest_activation_time.is_some_and(|time| time <= view.now);
+    let state = match () {
+        () if key.origin == Origin::External => KeyState::External,
+        () if key.is_active() => KeyState::Active,
+        () if key.is_retired() => KeyState::Retiring,
+        () if !published => KeyState::Pending,
+        () if may_sign => KeyState::Standby,
+        () => KeyState::Published,
+    };
+    KeyStatus {
+        name: key.name.clone(),
+        key_id: key.kid().cloned(),
+        algorithm: Some(key.algorithm),
+        state,
+        private_key: Some(private_key_state(key)),
+        publish_time: evidence.publish_time,
+        visible_time: evidence.visible_time,
+        earliest_activation_time: evidence.earliest_activation_time,
+        activation_time: key.lifecycle.activation_time,
+        retirement_time: key.lifecycle.retirement_time,
+        earliest_removal_time: key.lifecycle.earliest_removal_time.filter(|_| key.is_retired()),
+    }
+}
+
+fn private_key_state(key: &Key) -> PrivateKeyState {
+    match (&key.private, key.origin) {
+        (PrivateHalf::Stored(_), _) => PrivateKeyState::Stored,
+        (_, Origin::External) => PrivateKeyState::None,
+        _ if key.is_over() || key.is_retired() => PrivateKeyState::Destroyed,
+        _ => PrivateKeyState::Lost,
+    }
+}
+
+fn last_rotation(view: &View<'_>) -> Option<LastRotation> {
+    let stored = view.prior().and_then(|status| status.last_rotation.clone());
+    let Some(signer) = view.signer() else { return stored };
+    let name = |kid: &KeyId| view.key(kid).map(|key| key.name.clone());
+    let known = stored.as_ref().filter(|last| last.key_name == signer.key_name && last.time == signer.activation_time);
+    Some(LastRotation {
+        time: signer.activation_time,
+        reason: signer.reason,
+        key_name: signer.key_name.clone(),
+        previous_key_name: known
+            .and_then(|last| last.previous_key_name.clone())
+            .or_else(|| signer.replaced.as_ref().and_then(name)),
+    })
+}
+
+/// Until when verifiers may not know the signing key: it was switched to before every copy without it was gone.
+fn unknown_key_id_end_time(view: &View<'_>) -> Option<Timestamp> {
+    let signer = view.signer()?;
+    let known = view.evidence_of(view.key(&signer.key_id)?).earliest_activation_time?;
+    let early = matches!(signer.reason, RotationReason::Bootstrap | RotationReason::KeyLost);
+    (early && known > view.now && known > signer.activation_time).then_some(known)
+}
+
+fn next_transition(view: &View<'_>) -> Option<NextTransition> {
+    let keys = || view.observed.keys.iter().filter(|key| key.is_retired());
+    let destroy = keys().filter(|key| matches!(key.private, PrivateHalf::Stored(_))).filter_map(|key| {
+        let time = destruction_time(view, key)?;
+        let message = format!("the private half of {} is kept for a rollback until then", key.name);
+        Some(transition(TransitionAction::DestroyPrivateKey, key, Some(time), Guard::RollbackWindow, message))
+    });
+    let remove = keys().filter_map(|key| {
+        let time = key.lifecycle.earliest_removal_time;
+        let message = format!("tokens signed with {} may be valid until then", key.name);
+        Some(transition(TransitionAction::Remove, key, Some(time?), Guard::TokenExpiry, message))
+    });
+    let mut next = destroy.chain(remove).chain(activation(view)).min_by_key(|next| next.earliest_time)?;
+    match view.freeze() {
+        Some(Freeze::Suspended) => next.waiting_for = Guard::Suspended,
+        Some(Freeze::Clock(_)) => next.waiting_for = Guard::Clock,
+        Some(Freeze::NameConflict(_) | Freeze::Undecodable(_)) | None => {}
+    }
+    Some(next)
+}
+
+fn activation(view: &View<'_>) -> Option<NextTransition> {
+    let rotation = Rotation::next(view)?;
+    let Some(successor) = &rotation.successor else {
+        let message = "the next key is being made".to_owned();
+        let action = TransitionAction::Generate;
+        return Some(NextTransition {
+            action,
+            key_name: None,
+            earliest_time: None,
+            waiting_for: Guard::KeyMaterial,
+            message: Some(message),
+        });
+    };
+    let key = successor.key;
+    let earliest = rotation.earliest();
+    let (waiting_for, message) = match successor.ready {
+        None => (Guard::Visibility, format!("waiting until every server replica serves {}", key.name)),
+        Some(ready) if ready > rotation.due.max(view.now) => (
+            Guard::VerifierCaches,
+            format!("{}; verifiers may cache the set without {} until then", asked(view, rotation.reason), key.name),
+        ),
+        Some(_) if rotation.due > view.now => (Guard::Schedule, asked(view, rotation.reason)),
+        Some(_) => (Guard::Visibility, format!("waiting for a complete look at the replicas that shows {}", key.name)),
+    };
+    let message = match successor.window {
+        Window::None => message,
+        Window::UnknownKeyId => format!("{message}; no other key can sign"),
+    };
+    Some(transition(TransitionAction::Activate, key, earliest, waiting_for, message))
+}
+
+fn asked(view: &View<'_>, reason: RotationReason) -> String {
+    let interval = &view.observed.key_set.spec.rotation.interval;
+    let signing = view.signing().map_or("the signing key", |key| key.name.as_str());
+    match reason {
+        RotationReason::Interval => format!("{signing} is replaced at the age of {interval}"),
+        RotationReason::Requested => "asked for by rotation.after".to_owned(),
+        RotationReason::Bootstrap => "the first key of the set".to_owned(),
+        _ => format!("the private half of {signing} is lost"),
+    }
+}
+
+fn transition(
+    action: TransitionAction,
+    key: &Key,
+    earliest_time: Option<Timestamp>,
+    waiting_for: Guard,
+    message: String,
+) -> NextTransition {
+    NextTransition { action, key_name: Some(key.name.clone()), earliest_time, waiting_for, message: Some(message) }
+}
+
+/// The digests before the current one are dropped by the next write that is due anyway, never by one of its own.
+fn keep_previous_digests(status: &mut KeySetStatus, stored: &KeySetStatus) {
+    let Some(old) = stored.publication.as_ref().filter(|old| !old.previous_digests.is_empty()) else { return };
+    let mut kept = status.clone();
+    if let Some(publication) = kept.publication.as_mut().filter(|new| new.digest == old.digest) {
+        publication.previous_digests.clone_from(&old.previous_digests);
+    }
+    if kept == *stored {
+        *status = kept;
+    }
+}
+
+const SHORTEST_POLL: SignedDuration = SignedDuration::from_millis(100);
+const LONGEST_POLL: SignedDuration = SignedDuration::from_secs(30);

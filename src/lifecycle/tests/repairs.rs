@@ -1,0 +1,176 @@
+//! What is lost or tampered with is put right, and nothing that is served is lost by it.
+
+use super::world::World;
+use crate::lifecycle::{Fence, PrivateHalf, Published, Signer, SignerContent};
+
+fn steady() -> World {
+    let mut world = World::at_defaults();
+    world.run_for("30h");
+    world
+}
+
+#[test]
+fn a_lost_signer_secret_is_written_again_with_its_record() {
+    let mut world = steady();
+    let before = world.signer.clone();
+    world.signer = Signer::Absent;
+    world.settle();
+    let (Signer::Ours(before), Signer::Ours(after)) = (before, &world.signer) else { panic!() };
+    assert_eq!((after.term, &after.key_id), (before.term, &before.key_id));
+    assert_eq!(world.activations.len(), 1);
+}
+
+#[test]
+fn a_damaged_signer_secret_is_written_again() {
+    let mut world = steady();
+    let Signer::Ours(signer) = &mut world.signer else { panic!() };
+    signer.content = SignerContent::Damaged;
+    world.settle();
+    let Signer::Ours(signer) = &world.signer else { panic!() };
+    assert_eq!(signer.content, SignerContent::Intact);
+}
+
+#[test]
+fn a_lost_key_secret_of_the_signing_key_is_rebuilt_from_the_signer_secret() {
+    let mut world = steady();
+    world.key_mut(1).private = PrivateHalf::Absent;
+    world.settle();
+    assert!(matches!(world.key(1).private, PrivateHalf::Stored(_)));
+    assert_eq!(world.keys.len(), 2);
+}
+
+#[test]
+fn a_lost_standby_is_replaced_and_leaves_once_its_successor_is_seen() {
+    let mut world = steady();
+    world.key_mut(2).private = PrivateHalf::Absent;
+    world.run_for("1m");
+    assert_eq!(world.keys.iter().filter(|key| !key.is_over()).count(), 2);
+    assert!(world.key(2).is_over());
+    world.run_for("800h");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+}
+
+#[test]
+fn with_both_halves_of_the_signing_key_lost_the_standby_takes_over() {
+    let mut world = steady();
+    world.key_mut(1).private = PrivateHalf::Absent;
+    world.signer = Signer::Absent;
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
+    assert_eq!(world.condition("UnknownKeyIDWindow"), None);
+    assert!(world.key(1).is_retired());
+}
+
+#[test]
+fn with_no_key_that_may_sign_the_newest_takes_over_and_the_window_is_told() {
+    let mut world = World::at_defaults();
+    world.settle();
+    world.key_mut(1).private = PrivateHalf::Absent;
+    world.signer = Signer::Absent;
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
+    assert_eq!(world.condition("UnknownKeyIDWindow").as_deref(), Some("True/KeyLost"));
+    world.run_for("25h");
+    assert_eq!(world.condition("UnknownKeyIDWindow"), None);
+}
+
+#[test]
+fn a_tampered_config_map_is_written_again_without_a_new_revision() {
+    let mut world = steady();
+    let revision = world.key_set.status.publication.clone().unwrap().revision;
+    let Published::Ours(content) = &mut world.published else { panic!() };
+    let intruder = crate::jose::JwkSet::new(vec![World::jwk(crate::jose::Algorithm::ES256, 99)]).unwrap();
+    content.digest = Some(crate::jose::Digest::of(intruder.to_json().as_bytes()));
+    content.set = Some(intruder);
+    world.serve();
+    world.settle();
+    assert_eq!(world.set().unwrap().len(), 2);
+    assert_eq!(world.key_set.status.publication.clone().unwrap().revision, revision);
+    assert!(world.servers.iter().all(|server| server.served.as_ref().unwrap().1.len() == 2));
+}
+
+#[test]
+fn a_deleted_signing_key_stays_published_and_gets_a_record_again() {
+    let mut world = steady();
+    let lost = world.key(1).clone();
+    world.keys.retain(|key| key.name != lost.name);
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+    assert_eq!(world.key(1).kid(), lost.kid());
+    assert!(world.key(1).is_active());
+    let standby = world.key(2).clone();
+    world.keys.retain(|key| key.name != standby.name);
+    world.settle();
+    assert!(world.set().unwrap().contains(standby.kid().unwrap()));
+    assert!(world.key(2).is_retired());
+    assert_eq!(world.keys.len(), 3);
+}
+
+#[test]
+fn a_foreign_object_is_never_written_and_nothing_moves() {
+    for foreign in ["signer", "config map"] {
+        let mut world = World::at_defaults();
+        match foreign {
+            "signer" => world.signer = Signer::Foreign,
+            _ => world.published = Published::Foreign,
+        }
+        world.run_for("100h");
+        assert_eq!(world.condition("Ready").as_deref(), Some("False/NameConflict"));
+        assert_eq!(world.condition("Stalled").as_deref(), Some("True/NameConflict"));
+        assert!(world.keys.is_empty(), "{foreign}: {:?}", world.log);
+    }
+}
+
+#[test]
+fn an_undecodable_key_freezes_but_unpublishes_nothing() {
+    let mut world = steady();
+    let key = world.keys.remove(1);
+    world.undecodable.push(key.name.clone());
+    world.run_for("900h");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+    assert!(world.set().unwrap().contains(key.kid().unwrap()));
+}
+
+#[test]
+fn a_mismatched_key_secret_is_deleted_and_never_used() {
+    let mut world = steady();
+    world.key_mut(2).private = PrivateHalf::Mismatched(Fence { uid: "x".to_owned(), resource_version: "1".to_owned() });
+    world.run_for("800h");
+    assert!(world.key(2).is_over());
+    assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+}
+
+#[test]
+fn a_key_set_applied_again_adopts_without_rotating() {
+    let mut world = steady();
+    world.key_set.uid = "uid-2".to_owned();
+    world.key_set.status = crate::api::KeySetStatus::default();
+    let published = world.set().unwrap().clone();
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+    assert_eq!(world.set(), Some(&published));
+    assert_eq!((world.activations.len(), world.keys.len()), (1, 2));
+    assert!(world.key_set.status.publication.as_ref().unwrap().revision > Some(1));
+    world.run_for("24h");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+}
+
+#[test]
+fn records_beyond_the_history_limit_are_pruned() {
+    let mut world = World::at_defaults();
+    world.run_for("8000h");
+    let removed = world.keys.iter().filter(|key| key.is_over()).count();
+    assert_eq!(removed, 3);
+}
+
+#[test]
+fn a_changed_algorithm_waits_its_lead_and_is_announced() {
+    let mut world = steady();
+    world.edit(|spec| spec.algorithm = crate::jose::Algorithm::EdDSA);
+    world.run_for("1m");
+    assert_eq!(world.condition("MixedAlgorithms").as_deref(), Some("True/Migrating"));
+    world.run_for("720h");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+    world.run_for("100h");
+    assert_eq!(world.condition("MixedAlgorithms"), None);
+}

@@ -1,0 +1,485 @@
+//! A cluster in memory: objects with versions, replicas that follow the ConfigMap, and the ghosts that judge.
+//!
+//! It refuses what the API server would refuse: a stale fence, and a ledger that moves earlier (the CEL rules of SigningKey).
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{KeySetSpec, KeySetStatus, Lifecycle, Origin, RotationReason, SigningKeyStatus};
+use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
+use crate::lifecycle::{
+    Clock, ConfigMapContent, Effect, Fence, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, Plan,
+    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent, SignerSecret, plan,
+};
+
+/// The cluster.
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) key_set: ObservedKeySet,
+    pub(super) keys: Vec<Key>,
+    pub(super) signer: Signer,
+    pub(super) published: Published,
+    pub(super) servers: Vec<Server>,
+    pub(super) clock: Clock,
+    pub(super) undecodable: Vec<String>,
+    /// Every write, as `day+time effect`.
+    pub(super) log: Vec<String>,
+    pub(super) activations: Vec<Activation>,
+    pub(super) ghosts: Ghosts,
+    version: u64,
+}
+
+/// One switch, and what the ghosts knew at that moment.
+pub(super) struct Activation {
+    pub(super) key_id: KeyId,
+    pub(super) time: Timestamp,
+    pub(super) reason: RotationReason,
+    /// When any replica last answered without the key.
+    pub(super) last_without: Option<Timestamp>,
+    /// From when the stored evidence let it sign.
+    pub(super) earliest: Option<Timestamp>,
+}
+
+/// A replica of the server, with the memory that it reports from.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    /// Follows the ConfigMap; a lagging one keeps what it has.
+    pub(super) follows: bool,
+    /// Answers the prober.
+    pub(super) answers: bool,
+    pub(super) served: Option<(i64, JwkSet)>,
+    /// For each kid: when this process last answered without it.
+    without: BTreeMap<KeyId, Timestamp>,
+}
+
+/// What really happened, whoever saw it: the judges of the laws.
+#[derive(Default)]
+pub(super) struct Ghosts {
+    /// When any replica last answered 200 without this kid.
+    pub(super) last_without: BTreeMap<KeyId, Timestamp>,
+    /// When the Signer Secret last stopped showing this kid.
+    pub(super) overwritten: BTreeMap<KeyId, Timestamp>,
+    /// The longest token lifetime that may have been signed with this kid.
+    pub(super) longest_lifetime: BTreeMap<KeyId, SignedDuration>,
+}
+
+impl World {
+    /// An empty cluster with two replicas, and the KeySet just applied.
+    pub(super) fn new(spec: &serde_json::Value) -> Self {
+        let spec: KeySetSpec = serde_json::from_value(spec.clone()).unwrap();
+        let server = Server { follows: true, answers: true, served: None, without: BTreeMap::new() };
+        Self {
+            now: "2026-01-01T00:00:00Z".parse().unwrap(),
+            key_set: ObservedKeySet {
+                name: "pay".to_owned(),
+                namespace: "auth".to_owned(),
+                uid: "uid-1".to_owned(),
+                resource_version: "1".to_owned(),
+                generation: 1,
+                spec,
+                status: KeySetStatus { observed_generation: Some(-1), ..KeySetStatus::default() },
+            },
+            keys: Vec::new(),
+            signer: Signer::Absent,
+            published: Published::Absent,
+            servers: vec![server.clone(), server],
+            clock: Clock::Trusted,
+            undecodable: Vec::new(),
+            log: Vec::new(),
+            activations: Vec::new(),
+            ghosts: Ghosts::default(),
+            version: 0,
+        }
+    }
+
+    /// A complete manifest, everything else by default.
+    pub(super) fn at_defaults() -> Self {
+        Self::new(&serde_json::json!({"algorithm": "ES256", "tokens": {"maxLifetime": "1h"}}))
+    }
+
+    pub(super) fn observe(&self) -> Observed {
+        Observed {
+            key_set: self.key_set.clone(),
+            keys: self.keys.clone(),
+            undecodable: self.undecodable.clone(),
+            stray_key_secret: false,
+            obstacle: None,
+            signer: self.signer.clone(),
+            published: self.published.clone(),
+            pass: Some(self.pass()),
+            clock: self.clock.clone(),
+        }
+    }
+
+    pub(super) fn plan(&self) -> Plan {
+        plan(&self.observe(), self.now)
+    }
+
+    /// Plans and writes until nothing is left to write; gives the last plan.
+    pub(super) fn settle(&mut self) -> Plan {
+        self.settle_within(usize::MAX)
+    }
+
+    /// As `settle`, but the controller dies after so many writes.
+    pub(super) fn settle_within(&mut self, mut writes: usize) -> Plan {
+        for _ in 0..100 {
+            let plan = self.plan();
+            if plan.effects.is_empty() {
+                if plan.status != self.key_set.status && writes > 0 {
+                    self.write_status(&plan);
+                }
+                return plan;
+            }
+            for effect in &plan.effects {
+                if writes == 0 {
+                    return plan;
+                }
+                writes -= 1;
+                self.apply(effect, &plan);
+                self.serve();
+            }
+        }
+        panic!("does not settle: {:#?}", &self.log[self.log.len() - 10..]);
+    }
+
+    /// Follows the planned wake-ups until `time`.
+    pub(super) fn run_until(&mut self, time: Timestamp) {
+        let mut idle = 0;
+        loop {
+            let written = self.log.len();
+            let plan = self.settle();
+            idle = if self.log.len() == written { idle + 1 } else { 0 };
+            // A controller may be late, and polling for days is slow to simulate: after a while it looks once an hour.
+            let lazy = self.now + SignedDuration::from_hours(i64::from(idle > PATIENCE));
+            match plan.wake_at {
+                Some(wake) if wake.max(lazy) <= time => {
+                    assert!(wake > self.now, "a wake-up in the past: {wake}");
+                    self.advance_to(wake.max(lazy));
+                }
+                _ => break,
+            }
+        }
+        self.advance_to(time);
+        self.settle();
+    }
+
+    pub(super) fn run_for(&mut self, text: &str) {
+        self.run_until(self.after(text));
+    }
+
+    pub(super) fn after(&self, text: &str) -> Timestamp {
+        self.now + text.parse::<SignedDuration>().unwrap()
+    }
+
+    /// A new process: it remembers nothing of what the old one answered.
+    pub(super) fn restart_server(&mut self, index: usize) {
+        let server = &mut self.servers[index];
+        server.served = None;
+        server.without.clear();
+    }
+
+    /// Lets time pass for the servers, with nobody in control.
+    pub(super) fn advance_to(&mut self, time: Timestamp) {
+        self.serve();
+        self.now = time;
+        self.serve();
+    }
+
+    pub(super) fn edit(&mut self, edit: impl FnOnce(&mut KeySetSpec)) {
+        edit(&mut self.key_set.spec);
+        self.key_set.generation += 1;
+        self.note_lifetime();
+    }
+
+    pub(super) fn key(&self, sequence: i64) -> &Key {
+        self.keys.iter().find(|key| key.sequence == sequence).unwrap()
+    }
+
+    pub(super) fn key_mut(&mut self, sequence: i64) -> &mut Key {
+        self.keys.iter_mut().find(|key| key.sequence == sequence).unwrap()
+    }
+
+    pub(super) fn signing_name(&self) -> Option<String> {
+        match &self.signer {
+            Signer::Ours(signer) => Some(signer.key_name.clone()),
+            Signer::Absent | Signer::Foreign | Signer::Illegible(_) => None,
+        }
+    }
+
+    pub(super) fn set(&self) -> Option<&JwkSet> {
+        match &self.published {
+            Published::Ours(content) => content.set.as_ref(),
+            Published::Absent | Published::Foreign => None,
+        }
+    }
+
+    pub(super) fn condition(&self, r#type: &str) -> Option<String> {
+        let found = self.key_set.status.conditions.iter().find(|it| it.r#type == r#type)?;
+        Some(format!("{:?}/{}", found.status, found.reason))
+    }
+
+    pub(super) fn fence(&mut self) -> Fence {
+        self.version += 1;
+        Fence { uid: format!("u{}", self.version), resource_version: self.version.to_string() }
+    }
+
+    /// The public half of the key with that sequence; a made-up point, as the lifecycle never looks at it.
+    pub(super) fn jwk(algorithm: Algorithm, sequence: i64) -> PublicJwk {
+        let byte = u8::try_from(sequence).unwrap();
+        match algorithm {
+            Algorithm::ES256 => PublicJwk::ec(algorithm, &[byte; 32], &[byte; 32]).unwrap(),
+            Algorithm::ES384 => PublicJwk::ec(algorithm, &[byte; 48], &[byte; 48]).unwrap(),
+            Algorithm::EdDSA => PublicJwk::okp(algorithm, &[byte; 32]).unwrap(),
+            _ => PublicJwk::rsa(algorithm, &[byte | 0x81; 256], &[1, 0, 1]).unwrap(),
+        }
+    }
+
+    /// What the prober finds.
+    fn pass(&self) -> Pass {
+        let replicas = self.servers.iter().enumerate().filter(|(_, server)| server.answers);
+        let replicas: Vec<Replica> = replicas
+            .map(|(index, server)| Replica {
+                endpoint: format!("10.0.0.{index}"),
+                served: server.served.as_ref().map(|(revision, set)| ServedKeys {
+                    revision: *revision,
+                    digest: Digest::of(set.to_json().as_bytes()),
+                    ages: set
+                        .keys()
+                        .iter()
+                        .map(|jwk| {
+                            let without = server.without.get(jwk.kid());
+                            (jwk.kid().clone(), without.map(|time| self.now.duration_since(*time)))
+                        })
+                        .collect(),
+                }),
+            })
+            .collect();
+        let silent = self.servers.iter().position(|server| !server.answers || server.served.is_none());
+        let state = match silent {
+            None if !replicas.is_empty() => PassState::Complete,
+            None => PassState::Incomplete("no endpoint serves".to_owned()),
+            Some(index) => PassState::Incomplete(format!("10.0.0.{index} does not answer")),
+        };
+        Pass { time: self.now, state, replicas }
+    }
+
+    /// Lets the replicas pick up the ConfigMap if its digest is accepted, and the ghosts watch their answers.
+    pub(super) fn serve(&mut self) {
+        let publication = self.key_set.status.publication.clone().unwrap_or_default();
+        let offered = match &self.published {
+            Published::Ours(content) => content.set.clone().zip(content.digest.clone()),
+            Published::Absent | Published::Foreign => None,
+        };
+        let revision = publication.revision.unwrap_or(0);
+        let offered = offered.and_then(|(set, digest)| {
+            if Some(&digest) == publication.digest.as_ref() {
+                Some((revision, set))
+            } else {
+                publication.previous_digests.contains(&digest).then(|| (revision - 1, set))
+            }
+        });
+        let now = self.now;
+        let kids: Vec<KeyId> = self.keys.iter().filter_map(|key| key.kid().cloned()).collect();
+        for server in &mut self.servers {
+            if let Some((revision, set)) = offered.clone().filter(|_| server.follows) {
+                if server.served.as_ref().is_none_or(|(served, _)| *served <= revision) {
+                    server.served = Some((revision, set));
+                }
+            }
+            let Some((_, set)) = &server.served else { continue };
+            assert!(!set.is_empty(), "law 5: an empty set is served");
+            for kid in kids.iter().filter(|kid| !set.contains(kid)) {
+                server.without.insert(kid.clone(), now);
+                self.ghosts.last_without.insert(kid.clone(), now);
+            }
+        }
+    }
+
+    fn apply(&mut self, effect: &Effect, plan: &Plan) {
+        self.log.push(self.line(effect));
+        match effect.clone() {
+            Effect::RecordStatus => self.write_status(plan),
+            Effect::StageKey { sequence, algorithm, rsa_key_bits, status } => {
+                let jwk = Self::jwk(algorithm, sequence);
+                let private = PrivateHalf::Stored(self.fence());
+                self.create(sequence, jwk, rsa_key_bits, Lifecycle::default(), status, private);
+            }
+            Effect::AdoptKey { sequence, jwk, lifecycle, status } => {
+                self.create(sequence, jwk, None, lifecycle, status, PrivateHalf::Absent);
+            }
+            Effect::WriteSigner { fence, record, change } => {
+                let before = match &self.signer {
+                    Signer::Ours(signer) => {
+                        assert_eq!(fence.as_ref(), Some(&signer.fence), "stale fence");
+                        Some(signer.clone())
+                    }
+                    Signer::Absent => {
+                        assert_eq!(fence, None, "a fence for nothing");
+                        None
+                    }
+                    Signer::Illegible(found) => {
+                        assert_eq!(fence.as_ref(), Some(found), "stale fence");
+                        None
+                    }
+                    Signer::Foreign => panic!("a write to a foreign object"),
+                };
+                let key = self.keys.iter().find(|key| key.name == record.key_name).unwrap();
+                assert!(matches!(key.private, PrivateHalf::Stored(_)), "{} cannot sign", key.name);
+                assert!(!record.barred.contains(&record.key_id), "a flip to a barred key");
+                if let Some(before) = before.filter(|before| before.key_id != record.key_id) {
+                    self.ghosts.overwritten.insert(before.key_id, self.now);
+                }
+                if change == SignerChange::Activate {
+                    let stored = self.key_set.status.keys.iter().find(|it| it.key_id.as_ref() == Some(&record.key_id));
+                    self.activations.push(Activation {
+                        key_id: record.key_id.clone(),
+                        time: self.now,
+                        reason: record.reason,
+                        last_without: self.ghosts.last_without.get(&record.key_id).copied(),
+                        earliest: stored.and_then(|key| key.earliest_activation_time),
+                    });
+                }
+                self.signer = Signer::Ours(SignerSecret {
+                    fence: self.fence(),
+                    term: record.term,
+                    key_id: record.key_id,
+                    key_name: record.key_name,
+                    activation_time: record.activation_time,
+                    replaced: record.replaced,
+                    barred: record.barred,
+                    reason: record.reason,
+                    content: SignerContent::Intact,
+                    ownership: Ownership::AsWanted,
+                });
+                self.note_lifetime();
+            }
+            Effect::RecordKey { key, fence, lifecycle, status } => {
+                let new = self.fence();
+                let key = self.keys.iter_mut().find(|it| it.name == key && it.fence == fence).unwrap();
+                check_ledger(&key.lifecycle, &lifecycle);
+                key.lifecycle = lifecycle;
+                key.status = Some(status);
+                key.generation += 1;
+                key.fence = Fence { uid: key.fence.uid.clone(), ..new };
+            }
+            Effect::ApplyConfigMap { fence, set, digest, revision, .. } => {
+                let found = match &self.published {
+                    Published::Ours(content) => Some(content.fence.clone()),
+                    Published::Absent => None,
+                    Published::Foreign => panic!("a write to a foreign object"),
+                };
+                assert_eq!(fence, found, "stale fence");
+                assert_eq!(digest, Digest::of(set.to_json().as_bytes()));
+                self.published = Published::Ours(ConfigMapContent {
+                    fence: self.fence(),
+                    digest: Some(digest),
+                    set: Some(set),
+                    revision: Some(revision),
+                    ownership: Ownership::AsWanted,
+                });
+            }
+            Effect::RebuildKeySecret { key, .. } => {
+                let private = PrivateHalf::Stored(self.fence());
+                self.keys.iter_mut().find(|it| it.name == key).unwrap().private = private;
+            }
+            Effect::DeleteKeySecret { key, .. } => {
+                self.keys.iter_mut().find(|it| it.name == key).unwrap().private = PrivateHalf::Absent;
+            }
+            Effect::DeleteSigningKey { key, .. } => self.keys.retain(|it| it.name != key),
+            Effect::RecordOwnership { key, .. } => {
+                self.keys.iter_mut().find(|it| it.name == key).unwrap().ownership = Ownership::AsWanted;
+            }
+        }
+    }
+
+    fn write_status(&mut self, plan: &Plan) {
+        self.key_set.status = plan.status.clone();
+    }
+
+    fn create(
+        &mut self,
+        sequence: i64,
+        jwk: PublicJwk,
+        bits: Option<i32>,
+        lifecycle: Lifecycle,
+        status: SigningKeyStatus,
+        private: PrivateHalf,
+    ) {
+        let name = format!("pay-{sequence}");
+        assert!(self.keys.iter().all(|key| key.name != name), "{name} exists");
+        check_ledger(&Lifecycle::default(), &lifecycle);
+        let key = Key {
+            name,
+            fence: self.fence(),
+            generation: 1,
+            sequence,
+            origin: Origin::Generated,
+            algorithm: jwk.algorithm(),
+            rsa_key_bits: bits,
+            jwk: Some(jwk),
+            lifecycle,
+            status: Some(status),
+            private,
+            ownership: Ownership::AsWanted,
+        };
+        self.keys.push(key);
+        self.keys.sort_by_key(|key| key.sequence);
+    }
+
+    /// The signing key signs tokens of the lifetime in force, until its signers have reloaded.
+    fn note_lifetime(&mut self) {
+        let lifetime = self.key_set.spec.tokens.max_lifetime.length();
+        let lag = self.key_set.spec.signers.max_reload_lag.length();
+        let signing = match &self.signer {
+            Signer::Ours(signer) => Some(signer.key_id.clone()),
+            Signer::Absent | Signer::Foreign | Signer::Illegible(_) => None,
+        };
+        let lagging = self.ghosts.overwritten.iter().filter(|(_, time)| self.now <= **time + lag);
+        let kids: Vec<KeyId> = lagging.map(|(kid, _)| kid.clone()).chain(signing).collect();
+        for kid in kids {
+            let longest = self.ghosts.longest_lifetime.entry(kid).or_insert(lifetime);
+            *longest = lifetime.max(*longest);
+        }
+    }
+
+    fn line(&self, effect: &Effect) -> String {
+        let since = self.now.duration_since("2026-01-01T00:00:00Z".parse().unwrap());
+        let (days, rest) = (since.as_hours() / 24, since.as_secs() % 86_400);
+        let what = match effect {
+            Effect::RecordStatus => "status".to_owned(),
+            Effect::StageKey { sequence, .. } => format!("stage pay-{sequence}"),
+            Effect::AdoptKey { sequence, .. } => format!("adopt pay-{sequence}"),
+            Effect::WriteSigner { record, change, .. } => {
+                format!("signer {change:?} {} term {} barred {}", record.key_name, record.term, record.barred.len())
+            }
+            Effect::RecordKey { key, status, .. } => {
+                let (state, private) = (status.state.unwrap(), status.private_key.unwrap());
+                format!("record {key} {state:?} {private:?}")
+            }
+            Effect::ApplyConfigMap { set, revision, .. } => format!("publish {} keys revision {revision}", set.len()),
+            Effect::RebuildKeySecret { key, .. } => format!("rebuild {key}"),
+            Effect::DeleteKeySecret { key, .. } => format!("destroy {key}"),
+            Effect::DeleteSigningKey { key, .. } => format!("prune {key}"),
+            Effect::RecordOwnership { key, .. } => format!("own {key}"),
+        };
+        format!("day {days:>2} {:02}:{:02}:{:02} {what}", rest / 3600, rest / 60 % 60, rest % 60)
+    }
+}
+
+/// The CEL rules of `SigningKey.spec.lifecycle`.
+fn check_ledger(old: &Lifecycle, new: &Lifecycle) {
+    assert!(new.term >= old.term, "term lowered");
+    assert_eq!(new.term.is_some(), new.activation_time.is_some(), "term without activation");
+    assert!(new.activation_time >= old.activation_time, "activation moved earlier");
+    assert!(new.retirement_time >= old.retirement_time, "retirement moved earlier");
+    assert!(new.earliest_removal_time >= old.earliest_removal_time, "promise moved earlier");
+    assert!(old.removal_time.is_none() || new.removal_time == old.removal_time, "removal changed");
+    assert!(new.removal_time.is_none() || new.removal_time >= new.earliest_removal_time, "removed early");
+    let complete = new.activation_time.is_some() && new.earliest_removal_time.is_some();
+    assert!(new.retirement_time.is_none() || complete, "retired without a promise");
+    assert!(old.removal_time.is_none() || new.activation_time == old.activation_time, "reactivated");
+}
+
+/// Idle looks in a row after which a world gets lazy.
+const PATIENCE: usize = 40;

@@ -1,0 +1,261 @@
+//! The questions that every rule asks of what was observed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::contract::{Contract, after};
+use super::evidence::{self, Evidence};
+use super::observed::{
+    Clock, ConfigMapContent, Key, Observed, Pass, PassState, PrivateHalf, Published, Signer, SignerContent,
+    SignerSecret,
+};
+use crate::api::{KeySetStatus, Lifecycle, Origin, PublicationStatus, RotationMode, VisibilitySource};
+use crate::jose::{Digest, JwkSet, KeyId};
+
+/// What was observed, with what follows from it at `now`.
+pub(super) struct View<'a> {
+    pub(super) observed: &'a Observed,
+    pub(super) contract: Contract,
+    pub(super) now: Timestamp,
+    pub(super) evidence: BTreeMap<KeyId, Evidence>,
+}
+
+/// Why no forward step is taken. Repairs go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Freeze {
+    /// An object of a name that we need is not ours.
+    NameConflict(String),
+    /// A SigningKey could not be read.
+    Undecodable(String),
+    /// The clock is not to be believed.
+    Clock(String),
+    /// The user asked for it.
+    Suspended,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(observed: &'a Observed, now: Timestamp) -> Self {
+        let contract = Contract::new(&observed.key_set.spec);
+        let evidence = evidence::gather(observed, &contract, now);
+        Self { observed, contract, now, evidence }
+    }
+
+    /// The stored status, if its evidence was gathered for this very object.
+    pub(super) fn prior(&self) -> Option<&'a KeySetStatus> {
+        let key_set = &self.observed.key_set;
+        Some(&key_set.status).filter(|status| status.observed_uid.as_deref() == Some(key_set.uid.as_str()))
+    }
+
+    /// The accept pair as stored.
+    pub(super) fn publication(&self) -> Option<&'a PublicationStatus> {
+        self.prior()?.publication.as_ref()
+    }
+
+    /// The digest that servers are to serve.
+    pub(super) fn accepted_digest(&self) -> Option<&'a Digest> {
+        self.publication()?.digest.as_ref()
+    }
+
+    /// The ConfigMap, if it is ours.
+    pub(super) fn config_map(&self) -> Option<&'a ConfigMapContent> {
+        match &self.observed.published {
+            Published::Ours(content) => Some(content),
+            Published::Absent | Published::Foreign => None,
+        }
+    }
+
+    /// The published set, if its digest is accepted: its kids are ours whatever else is lost.
+    pub(super) fn accepted_set(&self) -> Option<&'a JwkSet> {
+        let config_map = self.config_map()?;
+        let digest = config_map.digest.as_ref()?;
+        let publication = self.publication()?;
+        let accepted = publication.digest.as_ref() == Some(digest) || publication.previous_digests.contains(digest);
+        config_map.set.as_ref().filter(|_| accepted)
+    }
+
+    /// The set in the ConfigMap, if it is the very one that was decided last.
+    pub(super) fn current_set(&self) -> Option<&'a JwkSet> {
+        let config_map = self.config_map()?;
+        config_map.set.as_ref().filter(|_| config_map.digest.as_ref() == self.accepted_digest())
+    }
+
+    /// The Signer Secret, if it is ours.
+    pub(super) fn signer(&self) -> Option<&'a SignerSecret> {
+        match &self.observed.signer {
+            Signer::Ours(signer) => Some(signer),
+            Signer::Absent | Signer::Foreign | Signer::Illegible(_) => None,
+        }
+    }
+
+    /// The key of that kid.
+    pub(super) fn key(&self, kid: &KeyId) -> Option<&'a Key> {
+        self.observed.keys.iter().find(|key| key.kid() == Some(kid))
+    }
+
+    /// The key that signs: the Signer Secret is the judge, the ledger answers when it is lost.
+    pub(super) fn signing(&self) -> Option<&'a Key> {
+        self.signer().and_then(|signer| self.key(&signer.key_id)).or_else(|| self.ledger_active())
+    }
+
+    /// The key that the ledger takes for active: of several, the one of the highest term.
+    pub(super) fn ledger_active(&self) -> Option<&'a Key> {
+        self.observed.keys.iter().filter(|key| key.is_active()).max_by_key(|key| key.lifecycle.term)
+    }
+
+    /// Whether anything ever signed with this set.
+    pub(super) fn ever_signed(&self) -> bool {
+        matches!(self.observed.signer, Signer::Ours(_) | Signer::Illegible(_))
+            || self.observed.keys.iter().any(|key| key.lifecycle.activation_time.is_some())
+    }
+
+    /// Keys that never signed and are still wanted, oldest first.
+    pub(super) fn staged(&self) -> impl Iterator<Item = &'a Key> {
+        self.observed.keys.iter().filter(|key| key.is_staged())
+    }
+
+    /// Whether new keys would be made the way this one was.
+    pub(super) fn is_wanted_kind(&self, key: &Key) -> bool {
+        let spec = &self.observed.key_set.spec;
+        key.algorithm == spec.algorithm && key.rsa_key_bits == wanted_rsa_bits(spec)
+    }
+
+    /// Whether the private half can sign now: in its Key Secret, or in the Signer Secret alone.
+    pub(super) fn can_sign(&self, key: &Key) -> bool {
+        matches!(key.private, PrivateHalf::Stored(_))
+            || self
+                .signer()
+                .is_some_and(|signer| Some(&signer.key_id) == key.kid() && signer.content == SignerContent::Intact)
+    }
+
+    /// What was seen of the key.
+    pub(super) fn evidence_of(&self, key: &Key) -> Evidence {
+        key.kid().and_then(|kid| self.evidence.get(kid)).cloned().unwrap_or_default()
+    }
+
+    /// Whether a key is seen served by everyone right now, by a pass that may be acted upon.
+    pub(super) fn is_visible_now(&self, key: &Key) -> bool {
+        let Some(visible) = self.evidence_of(key).visible_time else { return false };
+        match self.observed.key_set.spec.publication.visibility {
+            VisibilitySource::Assumed => visible <= self.now,
+            VisibilitySource::Replicas => self.fresh_pass().is_some_and(|pass| {
+                key.kid().is_some_and(|kid| pass.replicas.iter().all(|replica| replica.serves(kid)))
+            }),
+        }
+    }
+
+    /// The pass, if it is complete and recent enough to act upon. Where visibility is assumed none is needed.
+    pub(super) fn fresh_pass(&self) -> Option<&'a Pass> {
+        let pass = self.observed.pass.as_ref()?;
+        let fresh = pass.state == PassState::Complete && self.now <= after(pass.time, MAX_PASS_AGE);
+        Some(pass).filter(|_| fresh)
+    }
+
+    /// Whether steps that need evidence of the replicas may be taken at all.
+    pub(super) fn may_act_on_visibility(&self) -> bool {
+        match self.observed.key_set.spec.publication.visibility {
+            VisibilitySource::Assumed => true,
+            VisibilitySource::Replicas => self.fresh_pass().is_some(),
+        }
+    }
+
+    /// Why nothing moves forward, if so; the gravest reason first.
+    pub(super) fn freeze(&self) -> Option<Freeze> {
+        if let Some(conflict) = self.name_conflict() {
+            return Some(Freeze::NameConflict(conflict));
+        }
+        if !self.observed.undecodable.is_empty() {
+            return Some(Freeze::Undecodable(self.observed.undecodable.join(", ")));
+        }
+        if let Clock::Untrusted(why) = &self.observed.clock {
+            return Some(Freeze::Clock(why.clone()));
+        }
+        (self.observed.key_set.spec.rotation.mode == RotationMode::Suspended).then_some(Freeze::Suspended)
+    }
+
+    /// What is in the way, and what to do about it.
+    pub(super) fn name_conflict(&self) -> Option<String> {
+        let key_set = &self.observed.key_set;
+        if self.observed.signer == Signer::Foreign {
+            let name = key_set.signer_secret_name();
+            return Some(format!(
+                "Secret {name} exists and is not ours: delete it, or apply this KeySet anew with another signers.secretName."
+            ));
+        }
+        if self.observed.published == Published::Foreign {
+            let name = key_set.config_map_name();
+            return Some(format!(
+                "ConfigMap {name} exists and is not ours: delete it, or apply this KeySet anew with another publication.configMapName."
+            ));
+        }
+        let foreign = self.observed.keys.iter().find(|key| key.private == PrivateHalf::Foreign);
+        let object = foreign.map(|key| format!("Secret {}", key.name)).or_else(|| self.observed.obstacle.clone())?;
+        Some(format!("{object} exists and is not ours: delete it."))
+    }
+}
+
+impl Key {
+    /// kid of the public half.
+    pub fn kid(&self) -> Option<&KeyId> {
+        self.jwk.as_ref().map(crate::jose::PublicJwk::kid)
+    }
+
+    /// Activated, and not retired since.
+    pub fn is_active(&self) -> bool {
+        !self.is_over() && is_active(&self.lifecycle)
+    }
+
+    /// Activated once, and retired since.
+    pub fn is_retired(&self) -> bool {
+        !self.is_over() && self.lifecycle.activation_time.is_some() && !is_active(&self.lifecycle)
+    }
+
+    /// Never activated, and still wanted.
+    pub fn is_staged(&self) -> bool {
+        !self.is_over() && self.lifecycle.activation_time.is_none() && self.origin != Origin::External
+    }
+
+    /// Removed or revoked: it never signs again.
+    pub fn is_over(&self) -> bool {
+        self.lifecycle.removal_time.is_some() || self.lifecycle.revocation_time.is_some()
+    }
+}
+
+impl super::Replica {
+    /// Whether this replica answers with that kid.
+    pub fn serves(&self, kid: &KeyId) -> bool {
+        self.served.as_ref().is_some_and(|served| served.ages.contains_key(kid))
+    }
+}
+
+impl super::ObservedKeySet {
+    /// Identity and version, for writes of the status.
+    pub fn fence(&self) -> super::Fence {
+        super::Fence { uid: self.uid.clone(), resource_version: self.resource_version.clone() }
+    }
+
+    /// Name of the Signer Secret.
+    pub fn signer_secret_name(&self) -> String {
+        self.spec.signers.secret_name.clone().unwrap_or_else(|| format!("{}-signing-key", self.name))
+    }
+
+    /// Name of the JWKS ConfigMap.
+    pub fn config_map_name(&self) -> String {
+        self.spec.publication.config_map_name.clone().unwrap_or_else(|| format!("{}-jwks", self.name))
+    }
+}
+
+/// A ledger is active if its activation is later than its retirement (PROTOCOL 1).
+pub(super) fn is_active(lifecycle: &Lifecycle) -> bool {
+    lifecycle.activation_time.is_some() && lifecycle.activation_time > lifecycle.retirement_time
+}
+
+/// Modulus size of new keys; `None` unless they are RSA keys.
+pub(super) fn wanted_rsa_bits(spec: &crate::api::KeySetSpec) -> Option<i32> {
+    spec.algorithm.is_rsa().then(|| spec.rsa_key_bits.unwrap_or(DEFAULT_RSA_BITS))
+}
+
+/// RFC 7518 section 3.3 asks for 2048 bits or more.
+const DEFAULT_RSA_BITS: i32 = 2048;
+/// PROTOCOL 4: activation and removal need a complete pass at most this old.
+const MAX_PASS_AGE: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
