@@ -1,0 +1,174 @@
+//! The answers of this process, rendered ahead: what the public route reads, and since when it answers so.
+//!
+//! Invariant: a reader sees one consistent map; the ages of the report never claim more than the route has answered.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Write,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http::{HeaderMap, HeaderValue, header};
+
+use super::index::{Answer, Change, Document, Name};
+use crate::{api::ServedSet, jose::KeyId};
+
+/// What is answered for a set that is known.
+#[derive(Debug)]
+pub(super) enum Page {
+    Set(Box<Set>),
+    Waiting,
+}
+
+/// A document in each form that it is sent in.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) document: Document,
+    pub(super) plain: Representation,
+    /// Only where it is smaller.
+    pub(super) gzip: Option<Representation>,
+}
+
+/// One form of a document: everything of its answers but the choice.
+#[derive(Debug)]
+pub(super) struct Representation {
+    pub(super) etag: HeaderValue,
+    pub(super) body: Bytes,
+    pub(super) headers: HeaderMap,
+    /// Headers of a 304 (RFC 9110 section 15.4.5).
+    pub(super) not_modified: HeaderMap,
+}
+
+/// All answers at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answers {
+    /// Whether the first lists are complete. Until then an unknown name may be one that is served elsewhere.
+    pub(super) is_complete: bool,
+    pub(super) pages: HashMap<Name, Arc<Page>>,
+}
+
+impl Answers {
+    /// The sets that there are bytes for.
+    pub(super) fn sets(&self) -> impl Iterator<Item = (&Name, &Set)> {
+        self.pages.iter().filter_map(|(name, page)| match page.as_ref() {
+            Page::Set(set) => Some((name, set.as_ref())),
+            Page::Waiting => None,
+        })
+    }
+}
+
+/// The current answers, and what this process answered before.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    answers: ArcSwap<Answers>,
+    history: Mutex<History>,
+}
+
+/// For each set and kid: when this process last stopped answering without it, `None` for never.
+type History = HashMap<Name, BTreeMap<KeyId, Option<Instant>>>;
+
+impl Store {
+    /// The current answers.
+    pub(super) fn answers(&self) -> arc_swap::Guard<Arc<Answers>> {
+        self.answers.load()
+    }
+
+    /// Takes over what the first complete lists, or a later event, changed. The clock is read after the swap: until
+    /// then the old answers were given.
+    pub(super) fn apply(&self, changes: Vec<Change>, clock: impl FnOnce() -> Instant) {
+        let mut history = self.history();
+        let before = self.answers.load_full();
+        let mut answers = Answers { is_complete: true, pages: before.pages.clone() };
+        let names: Vec<Name> = changes.iter().map(|change| change.name.clone()).collect();
+        for Change { name, answer, .. } in changes {
+            match answer {
+                Answer::Document(document) => answers.pages.insert(name, Arc::new(Page::Set(render(document).into()))),
+                Answer::Waiting => answers.pages.insert(name, Arc::new(Page::Waiting)),
+                Answer::Unknown => answers.pages.remove(&name),
+            };
+        }
+        let answers = Arc::new(answers);
+        self.answers.store(answers.clone());
+        let now = clock();
+        for name in names {
+            match answers.pages.get(&name).map(AsRef::as_ref) {
+                Some(Page::Set(set)) => record(&mut history, name, &set.document.kids, now),
+                Some(Page::Waiting) | None => drop(history.remove(&name)),
+            }
+        }
+    }
+
+    /// What the report says of the sets in `answers`.
+    pub(super) fn ages(&self, answers: &Answers, now: Instant) -> BTreeMap<String, ServedSet> {
+        let history = self.history();
+        let mut sets = BTreeMap::new();
+        for (name, Set { document, .. }) in answers.sets() {
+            let seen = history.get(name);
+            let age = |kid| match seen.and_then(|seen| seen.get(kid)) {
+                Some(since) => since.map(|since| now.saturating_duration_since(since).as_secs_f64()),
+                None => Some(Duration::ZERO.as_secs_f64()),
+            };
+            let keys = document.kids.iter().map(|kid| (kid.clone(), age(kid))).collect();
+            let set = ServedSet { revision: document.revision, digest: document.digest.clone(), keys };
+            sets.insert(name.as_str().to_owned(), set);
+        }
+        sets
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A kid that the document before had keeps its time; in the first document none was ever missing.
+fn record(history: &mut History, name: Name, kids: &[KeyId], now: Instant) {
+    let before = history.get(&name);
+    let since = |kid: &KeyId| before.and_then(|before| before.get(kid).copied().unwrap_or(Some(now)));
+    let seen = kids.iter().map(|kid| (kid.clone(), since(kid))).collect();
+    history.insert(name, seen);
+}
+
+fn render(document: Document) -> Set {
+    let plain = Representation::new(document.bytes.clone(), &document, "");
+    let gzip = gzip(&document.bytes).filter(|body| body.len() < document.bytes.len());
+    let gzip = gzip.map(|body| {
+        let mut gzip = Representation::new(body, &document, "-gzip");
+        gzip.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        gzip
+    });
+    Set { document, plain, gzip }
+}
+
+impl Representation {
+    /// `variant` tells the strong entity tags of the forms apart (RFC 9110 section 8.8.3).
+    fn new(body: Bytes, document: &Document, variant: &str) -> Self {
+        let etag = header_value(format!("\"{}{variant}\"", document.digest));
+        let not_modified = HeaderMap::from_iter([
+            (header::ETAG, etag.clone()),
+            (header::CACHE_CONTROL, header_value(document.cache.to_string())),
+            (header::VARY, HeaderValue::from_static("accept-encoding")),
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        ]);
+        let mut headers = not_modified.clone();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
+        Self { etag, body, headers, not_modified }
+    }
+}
+
+/// Digests and numbers are always header values; no other text comes here.
+fn header_value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// `None` is a failure to allocate at worst: the plain form is there anyway.
+fn gzip(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).ok()?;
+    Some(encoder.finish().ok()?.into())
+}
