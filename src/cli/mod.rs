@@ -4,6 +4,10 @@
 //! but what was asked for. Each subcommand does its work in the module that owns it; here it is only
 //! named and called.
 
+mod controller;
+mod process;
+mod server;
+
 use std::{
     ffi::OsString,
     io::{self, Write},
@@ -28,8 +32,12 @@ struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the CustomResourceDefinitions as YAML.
+    /// Print the CRDs as YAML.
     Crds,
+    /// Reconcile KeySets: make, publish, rotate and remove their keys.
+    Controller(controller::ControllerArguments),
+    /// Serve the published sets over HTTP or HTTPS.
+    Server(server::ServerArguments),
 }
 
 /// Runs `keyset` with the arguments of the process.
@@ -44,6 +52,8 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match command {
         Command::Crds => print_crds(),
+        Command::Controller(arguments) => controller::run(arguments),
+        Command::Server(arguments) => server::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,10 +77,7 @@ fn print_crds() -> Outcome {
 
 /// Help and version are what was asked for; everything else is one line.
 fn refuse(error: &clap::Error) -> ExitCode {
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    ) {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return match error.print() {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
@@ -109,22 +116,10 @@ mod tests {
 
     #[test]
     fn bad_arguments_are_one_line() {
-        for arguments in [
-            &["crds", "--nonsense"][..],
-            &["nonsense"],
-            &[],
-            &["crds", "extra"],
-            &["--x=\n\nfoo"],
-        ] {
+        for arguments in [&["crds", "--nonsense"][..], &["nonsense"], &[], &["crds", "extra"], &["--x=\n\nfoo"]] {
             let line = line_of(arguments);
-            assert!(
-                !line.contains('\n') && !line.is_empty(),
-                "{arguments:?}: {line}"
-            );
+            assert!(!line.contains('\n') && !line.is_empty(), "{arguments:?}: {line}");
         }
-        assert_eq!(
-            line_of(&["crds", "--nonsense"]),
-            "unexpected argument '--nonsense' found"
-        );
+        assert_eq!(line_of(&["crds", "--nonsense"]), "unexpected argument '--nonsense' found");
     }
 }

@@ -1,0 +1,48 @@
+//! What the commands that run for long have in common: logs, the client, the signal to stop.
+
+use clap::Args;
+use kube::Client;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Outcome;
+use crate::telemetry::logging::{self, Filter, Format};
+
+/// How to log.
+#[derive(Debug, Args)]
+pub(super) struct LogArguments {
+    /// Level (error, warn, info, debug, trace), or directives such as debug,kube=trace
+    #[arg(long, env = "KEYSET_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    log_level: Filter,
+    /// How a line on standard error looks
+    #[arg(long, env = "KEYSET_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
+    log_format: Format,
+}
+
+/// Runs a command that takes its time.
+pub(super) fn run(log: &LogArguments, command: impl Future<Output = Outcome>) -> Outcome {
+    logging::init(&log.log_level, log.log_format);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+}
+
+/// A client by KUBECONFIG or in-cluster, that waits for nothing for ever. A watch must end before `READ_TIMEOUT`.
+pub(super) async fn client() -> Result<Client, Box<dyn std::error::Error>> {
+    let mut config = kube::Config::infer().await?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true;
+    Ok(Client::try_from(config)?)
+}
+
+/// Completes on SIGTERM or SIGINT, of which it is told from now on.
+pub(super) fn terminated() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(90);

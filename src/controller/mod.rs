@@ -1,0 +1,30 @@
+//! The controller: watch -> observe -> plan -> apply -> status, for one KeySet at a time.
+//!
+//! Every decision is `lifecycle`'s; here it is only looked, written and woken up. Invariants:
+//! - every look is a live read, so no cache can be stale: watches only say when to look ([`observe`]);
+//! - the first write of an object is a create, every later one carries the uid and resourceVersion that the plan
+//!   saw ([`apply`]); a conflict means to look again;
+//! - Secrets are read by name only: never listed, watched, cached or logged ([`secret`]);
+//! - events are best effort, and nothing waits for them ([`events`]).
+//!
+//! Absent on purpose: rules about keys and times (`lifecycle`), private bytes (`key_material`), finalizers (nothing
+//! needs one).
+
+mod apply;
+mod backoff;
+mod clock;
+mod error;
+mod events;
+mod leader;
+mod objects;
+mod observe;
+mod prober;
+mod reconcile;
+mod run;
+mod secret;
+mod unreadable;
+
+pub use error::{Error, RetryClass};
+pub use leader::{Lease, random_identity};
+pub use prober::Endpoints;
+pub use run::{Config, RunError, run};

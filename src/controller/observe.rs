@@ -1,0 +1,213 @@
+//! Observe: one look at everything that a KeySet consists of, by live reads, as the plain values that `lifecycle` plans
+//! with.
+//!
+//! Nothing is decided here but whose an object is and whether its content is what it says.
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::{Resource, ResourceExt};
+
+use super::error::Error;
+use super::objects::{Objects, fence, is_ours};
+use super::reconcile::Context;
+use super::secret::Secret;
+use crate::api::{DeletionPolicy, KeySet, RotationReason, SigningKey, VisibilitySource, names};
+use crate::jose::{Digest, JwkSet, KeyId};
+use crate::key_material::KeyPair;
+use crate::lifecycle::{
+    ConfigMapContent, Contract, Key, Observed, ObservedKeySet, Ownership, PrivateHalf, Published, Signer,
+    SignerContent, SignerSecret,
+};
+
+/// Looks at a KeySet and all that belongs to it. `None`: there is no such KeySet, or it is being deleted.
+pub(super) async fn observe(context: &Context, objects: &Objects, name: &str) -> Result<Option<Observed>, Error> {
+    let (key_set, signing_keys) = tokio::try_join!(objects.key_set(name), objects.signing_keys(name))?;
+    let key_set = match key_set {
+        None => return Ok(None),
+        Some(DeserializeGuard(Err(unreadable))) => return Err(Error::Unreadable { why: unreadable.error }),
+        Some(DeserializeGuard(Ok(key_set))) if key_set.meta().deletion_timestamp.is_some() => return Ok(None),
+        Some(DeserializeGuard(Ok(key_set))) => key_set,
+    };
+    let (signing_keys, undecodable) = decoded(signing_keys);
+    let contract = Contract::new(&key_set.spec);
+    let replicas = key_set.spec.publication.visibility == VisibilitySource::Replicas;
+    let signer_secret = key_set.signer_secret_name();
+    let config_map = key_set.config_map_name();
+    let (keys, signer, published, stray_key_secret, clock) = tokio::try_join!(
+        try_join_all(signing_keys.into_iter().map(|key| self::key(objects, &key_set, key))),
+        async { signer(objects.secret(&signer_secret).await?, &key_set) },
+        async { published(objects.config_map(&config_map).await?, &key_set) },
+        stray_key_secret(objects, &key_set),
+        context.watch.judge(&context.client, contract.clock_skew),
+    )?;
+    // After the reads: what the replicas serve now is judged against objects that are not newer.
+    let pass = if replicas { Some(context.prober.pass().await.of(&key_set)) } else { None };
+    let mut keys = keys;
+    keys.sort_by_key(|key| key.sequence);
+    let key_set = observed_key_set(key_set);
+    Ok(Some(Observed { key_set, keys, undecodable, stray_key_secret, obstacle: None, signer, published, pass, clock }))
+}
+
+/// Owner references as `deletionPolicy` wants them: ours or none.
+pub(super) fn owner_references(key_set: &ObservedKeySet) -> Option<Vec<OwnerReference>> {
+    (key_set.spec.deletion_policy == DeletionPolicy::Delete).then(|| {
+        vec![OwnerReference {
+            api_version: KeySet::api_version(&()).into_owned(),
+            kind: KeySet::kind(&()).into_owned(),
+            name: key_set.name.clone(),
+            uid: key_set.uid.clone(),
+            ..OwnerReference::default()
+        }]
+    })
+}
+
+fn observed_key_set(key_set: KeySet) -> ObservedKeySet {
+    let fence = fence(key_set.meta());
+    ObservedKeySet {
+        name: key_set.name_any(),
+        namespace: key_set.namespace().unwrap_or_default(),
+        uid: fence.uid,
+        resource_version: fence.resource_version,
+        generation: key_set.meta().generation.unwrap_or_default(),
+        status: key_set.status.unwrap_or_default(),
+        spec: key_set.spec,
+    }
+}
+
+fn decoded(signing_keys: Vec<DeserializeGuard<SigningKey>>) -> (Vec<SigningKey>, Vec<String>) {
+    let mut readable = Vec::new();
+    let mut undecodable = Vec::new();
+    for DeserializeGuard(key) in signing_keys {
+        match key {
+            Ok(key) => readable.push(key),
+            Err(unreadable) => undecodable.push(unreadable.metadata.name.unwrap_or_default()),
+        }
+    }
+    (readable, undecodable)
+}
+
+async fn key(objects: &Objects, key_set: &KeySet, signing_key: SigningKey) -> Result<Key, Error> {
+    let name = signing_key.name_any();
+    mine(signing_key.meta(), key_set, || format!("SigningKey {name}"))?;
+    let secret = objects.secret(&name).await?;
+    let metadata = signing_key.meta();
+    let secret_ownership = secret.as_ref().map(|secret| ownership(&secret.metadata, key_set));
+    let ownership = match (ownership(metadata, key_set), secret_ownership) {
+        (Ownership::AsWanted, None | Some(Ownership::AsWanted)) => Ownership::AsWanted,
+        _ => Ownership::Differs,
+    };
+    Ok(Key {
+        fence: fence(metadata),
+        generation: metadata.generation.unwrap_or_default(),
+        private: private_half(secret.as_ref(), key_set, &signing_key)?,
+        ownership,
+        name,
+        sequence: signing_key.spec.sequence,
+        origin: signing_key.spec.origin,
+        algorithm: signing_key.spec.algorithm,
+        rsa_key_bits: signing_key.spec.rsa_key_bits,
+        jwk: signing_key.spec.public_jwk,
+        lifecycle: signing_key.spec.lifecycle.unwrap_or_default(),
+        status: signing_key.status,
+    })
+}
+
+/// A Key Secret counts only if its key is the one that the SigningKey names: a delayed create may have landed after a
+/// deletion (PROTOCOL 2), and a file may have been damaged.
+fn private_half(secret: Option<&Secret>, key_set: &KeySet, key: &SigningKey) -> Result<PrivateHalf, Error> {
+    let Some(secret) = secret else { return Ok(PrivateHalf::Absent) };
+    if !is_ours(&secret.metadata, &key_set.name_any()) {
+        return Ok(PrivateHalf::Foreign);
+    }
+    mine(&secret.metadata, key_set, || format!("Secret {}", secret.name_any()))?;
+    let fence = fence(&secret.metadata);
+    let thumbprint = key.spec.public_jwk.as_ref().map(crate::jose::PublicJwk::thumbprint);
+    Ok(match KeyPair::from_secret_data(&secret.data) {
+        Ok(pair) if Some(pair.public_jwk().thumbprint()) == thumbprint => PrivateHalf::Stored(fence),
+        Ok(_) | Err(_) => PrivateHalf::Mismatched(fence),
+    })
+}
+
+/// Whether a Key Secret of ours stands under the first name, although the SigningKey is gone: something was made before.
+async fn stray_key_secret(objects: &Objects, key_set: &KeySet) -> Result<bool, Error> {
+    if key_set.status.as_ref().is_some_and(|status| status.observed_uid == key_set.uid()) {
+        return Ok(false);
+    }
+    let secret = objects.secret(&format!("{}-1", key_set.name_any())).await?;
+    Ok(secret.is_some_and(|secret| is_ours(&secret.metadata, &key_set.name_any())))
+}
+
+fn signer(secret: Option<Secret>, key_set: &KeySet) -> Result<Signer, Error> {
+    let Some(secret) = secret else { return Ok(Signer::Absent) };
+    if !is_ours(&secret.metadata, &key_set.name_any()) {
+        return Ok(Signer::Foreign);
+    }
+    mine(&secret.metadata, key_set, || format!("Secret {}", secret.name_any()))?;
+    let Some(record) = signer_record(&secret, key_set) else { return Ok(Signer::Illegible(fence(&secret.metadata))) };
+    Ok(Signer::Ours(record))
+}
+
+/// The record in the annotations; `None` if it cannot be read, or was written for a key without a name.
+fn signer_record(secret: &Secret, key_set: &KeySet) -> Option<SignerSecret> {
+    let annotation = |name: &str| secret.metadata.annotations.as_ref()?.get(name).map(String::as_str);
+    let key_id = KeyId::try_from(annotation(names::signer::KEY_ID)?).ok()?;
+    let barred = annotation(names::signer::BARRED_KEY_IDS).unwrap_or_default();
+    let reason = annotation(names::signer::ROTATION_REASON)
+        .and_then(|reason| serde_json::from_value(reason.into()).ok())
+        .unwrap_or(RotationReason::Adopted);
+    let content = match KeyPair::from_secret_data(&secret.data).and_then(|pair| pair.signer_secret_data()) {
+        Ok(whole) if whole == secret.data && whole.key_id().as_ref() == Some(&key_id) => SignerContent::Intact,
+        Ok(_) | Err(_) => SignerContent::Damaged,
+    };
+    Some(SignerSecret {
+        fence: fence(&secret.metadata),
+        term: annotation(names::signer::TERM)?.parse().ok()?,
+        key_name: annotation(names::signer::SIGNING_KEY)?.to_owned(),
+        activation_time: annotation(names::signer::ACTIVATED_TIME)?.parse().ok()?,
+        replaced: annotation(names::signer::REPLACED_KEY_ID).and_then(|kid| KeyId::try_from(kid).ok()),
+        barred: barred.split_whitespace().filter_map(|kid| KeyId::try_from(kid).ok()).collect(),
+        key_id,
+        reason,
+        content,
+        ownership: ownership(&secret.metadata, key_set),
+    })
+}
+
+fn published(config_map: Option<ConfigMap>, key_set: &KeySet) -> Result<Published, Error> {
+    let Some(config_map) = config_map else { return Ok(Published::Absent) };
+    if !is_ours(&config_map.metadata, &key_set.name_any()) {
+        return Ok(Published::Foreign);
+    }
+    mine(&config_map.metadata, key_set, || format!("ConfigMap {}", config_map.name_any()))?;
+    let data = config_map.data.clone().unwrap_or_default();
+    let binary = config_map.binary_data.as_ref().is_some_and(|binary| !binary.is_empty());
+    // Readers that take any one entry must not be offered a second (PROTOCOL 3).
+    let document = data.get(names::config_map::JWKS).filter(|_| data.len() == 1 && !binary);
+    let annotations = config_map.annotations();
+    Ok(Published::Ours(ConfigMapContent {
+        fence: fence(&config_map.metadata),
+        digest: document.map(Digest::of),
+        set: document.and_then(|document| JwkSet::parse(document.as_bytes()).ok()),
+        revision: annotations.get(names::config_map::REVISION).and_then(|revision| revision.parse().ok()),
+        ownership: ownership(&config_map.metadata, key_set),
+    }))
+}
+
+/// An object with our labels that belongs to an earlier KeySet of this name is about to be garbage-collected, and one
+/// with a deletionTimestamp about to go: neither is adopted (PROTOCOL 2).
+fn mine(metadata: &ObjectMeta, key_set: &KeySet, object: impl Fn() -> String) -> Result<(), Error> {
+    let owners = metadata.owner_references.iter().flatten();
+    let foreign = owners.filter(|owner| owner.kind == "KeySet").any(|owner| Some(&owner.uid) != key_set.uid().as_ref());
+    if foreign || metadata.deletion_timestamp.is_some() {
+        return Err(Error::BeingDeleted { object: object() });
+    }
+    Ok(())
+}
+
+fn ownership(metadata: &ObjectMeta, key_set: &KeySet) -> Ownership {
+    let owned = metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == key_set.uid().as_ref());
+    let wanted = key_set.spec.deletion_policy == DeletionPolicy::Delete;
+    if owned == wanted { Ownership::AsWanted } else { Ownership::Differs }
+}

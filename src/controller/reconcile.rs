@@ -1,0 +1,123 @@
+//! One pass over one KeySet: observe, plan, apply, until nothing is left to write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::Action;
+use kube::{Client, ResourceExt};
+
+use super::apply::apply;
+use super::backoff::{Backoff, spread};
+use super::clock::{self, now};
+use super::error::{Error, RetryClass};
+use super::events::Events;
+use super::objects::Objects;
+use super::observe::observe;
+use super::prober::Prober;
+use super::unreadable;
+use crate::api::KeySet;
+use crate::key_material::Generator;
+use crate::lifecycle::{Plan, plan};
+use crate::telemetry::controller::Metrics;
+
+/// What a pass needs beside the KeySet.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) generator: Generator,
+    pub(super) prober: Prober,
+    pub(super) watch: clock::Watch,
+    pub(super) events: Events,
+    pub(super) backoff: Backoff,
+    pub(super) metrics: Metrics,
+}
+
+/// Brings one KeySet to where it should be now; gives when to look again.
+pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: Arc<Context>) -> Result<Action, Error> {
+    let (name, namespace) = (trigger.name_any(), trigger.namespace().unwrap_or_default());
+    let uid = trigger.uid().unwrap_or_default();
+    let objects = Objects::new(context.client.clone(), &namespace);
+    let mut obstacle = None;
+    for _ in 0..MOST_ROUNDS {
+        let observed = observe(&context, &objects, &name).await;
+        if let Err(Error::Unreadable { why }) = &observed {
+            unreadable::report(&context, &objects, &trigger, why).await?;
+        }
+        let Some(mut observed) = observed? else { return Ok(gone(&context, &uid)) };
+        observed.obstacle = obstacle.take();
+        let plan = plan(&observed, now());
+        context.metrics.planned(&observed, &plan);
+        if plan.effects.is_empty() && plan.status == observed.key_set.status {
+            return Ok(settled(&context, &uid, &plan));
+        }
+        match apply(&context, &objects, &observed, &plan).await {
+            Ok(()) => {}
+            Err(error) if error.retry_class() == RetryClass::AtOnce => tracing::debug!(%error, "looking again"),
+            // A name that only the write finds taken is part of the next look.
+            Err(Error::NameConflict { object }) => obstacle = Some(object),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Unsettled { rounds: MOST_ROUNDS })
+}
+
+/// When to come back after a pass that failed.
+pub(super) fn retry(trigger: Arc<PartialObjectMeta<KeySet>>, error: &Error, context: Arc<Context>) -> Action {
+    let (name, namespace) = (trigger.name_any(), trigger.namespace().unwrap_or_default());
+    let uid = trigger.uid().unwrap_or_default();
+    let wait = match error.retry_class() {
+        RetryClass::AtOnce => Duration::ZERO,
+        RetryClass::Soon => spread(SOON, &uid),
+        RetryClass::Backoff => context.backoff.failed(&uid),
+    };
+    context.metrics.failed(error);
+    tracing::warn!(%namespace, key_set = %name, %error, reason = error.reason(), wait_ms = wait.as_millis(), "pass failed");
+    Action::requeue(wait)
+}
+
+fn settled(context: &Context, uid: &str, plan: &Plan) -> Action {
+    context.metrics.settled();
+    if plan.is_stalled() {
+        // Somebody must take an object away that may be of a kind that is not watched.
+        return Action::requeue(context.backoff.failed(uid));
+    }
+    context.backoff.forget(uid);
+    Action::requeue(wait_until(plan.wake_at, now(), uid))
+}
+
+fn gone(context: &Context, uid: &str) -> Action {
+    context.backoff.forget(uid);
+    context.metrics.gone(uid);
+    Action::await_change()
+}
+
+/// At the time that the plan names, and at the latest after ten minutes: Secrets are not watched.
+fn wait_until(wake_at: Option<Timestamp>, now: Timestamp, uid: &str) -> Duration {
+    let longest = spread(LONGEST_WAIT, uid);
+    // A timer may fire a little early by the wall clock, and the plan would then see nothing to do.
+    let wake_at = wake_at.map(|time| Duration::try_from(time.duration_since(now)).unwrap_or_default() + ROUNDED_UP);
+    wake_at.map_or(longest, |wait| wait.min(longest))
+}
+
+/// More than any healthy pass needs: a bootstrap takes eight.
+const MOST_ROUNDS: usize = 24;
+const SOON: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+const ROUNDED_UP: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_for_the_plan_and_never_longer_than_the_resync() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let in_a_minute = now + jiff::SignedDuration::from_mins(1);
+        assert_eq!(wait_until(Some(in_a_minute), now, "a"), Duration::from_millis(60_001));
+        assert_eq!(wait_until(Some(now), in_a_minute, "a"), ROUNDED_UP);
+        let resync = wait_until(None, now, "a");
+        assert!(resync >= LONGEST_WAIT && resync <= LONGEST_WAIT * 11 / 10);
+        assert_eq!(wait_until(Some(now + jiff::SignedDuration::from_hours(9)), now, "a"), resync);
+    }
+}

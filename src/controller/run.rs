@@ -1,0 +1,147 @@
+//! The process: leadership, watches, workers, shutdown.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{self, Controller};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
+use kube::{Api, Client, ResourceExt};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use super::backoff::Backoff;
+use super::clock::{Watch, now};
+use super::events::Events;
+use super::leader::{Leadership, Lease};
+use super::prober::{Endpoints, Prober};
+use super::reconcile::{Context, reconcile, retry};
+use crate::api::names::{LABEL_KEY_SET, LABEL_MANAGED_BY, MANAGED_BY};
+use crate::api::{KeySet, SigningKey};
+use crate::key_material::Generator;
+use crate::telemetry::{self, controller::Metrics};
+
+/// How a controller runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where health and metrics are.
+    pub admin_listen: SocketAddr,
+    /// Where the replicas of the server are.
+    pub endpoints: Endpoints,
+    /// How it becomes the leader, and its name.
+    pub lease: Lease,
+}
+
+/// The controller cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The admin address is not to be had.
+    #[error("the admin address is not to be had: {0}")]
+    Listen(#[source] std::io::Error),
+    /// The Lease cannot be asked for.
+    #[error("the Lease cannot be asked for: {0}")]
+    Lease(#[from] kube_lease_manager::LeaseManagerError),
+    /// Another replica leads now.
+    #[error("the Lease was lost: another replica leads")]
+    LeaseLost,
+}
+
+/// Reconciles until `shutdown`, then lets running passes end. Waits for the Lease first.
+pub async fn run(
+    config: Config,
+    client: Client,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) -> Result<(), RunError> {
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry, now);
+    let listener = TcpListener::bind(config.admin_listen).await.map_err(RunError::Listen)?;
+    let admin = listener.local_addr().map_err(RunError::Listen)?;
+    // A replica that waits for its turn is as ready as one that leads.
+    let router = telemetry::admin::router(registry, || Ok(()));
+    let served = tokio::spawn(async move { axum::serve(listener, router).await });
+    tracing::info!(%admin, "listening");
+    let led = lead(&config, client, metrics, shutdown).await;
+    served.abort();
+    led
+}
+
+async fn lead(
+    config: &Config,
+    client: Client,
+    metrics: Metrics,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) -> Result<(), RunError> {
+    let shutdown = futures::FutureExt::shared(shutdown);
+    let mut leadership = Leadership::compete(client.clone(), &config.lease).await?;
+    tokio::select! {
+        won = leadership.won() => if !won { return Err(RunError::LeaseLost) },
+        () = shutdown.clone() => return Ok(()),
+    }
+    tracing::info!(identity = %config.lease.identity, "leading");
+    metrics.leads();
+    tokio::select! {
+        () = work(config, client, metrics, shutdown) => {
+            leadership.release().await;
+            Ok(())
+        }
+        () = leadership.lost() => Err(RunError::LeaseLost),
+    }
+}
+
+/// Every watch carries metadata only, as a pass reads all else live.
+async fn work(
+    config: &Config,
+    client: Client,
+    metrics: Metrics,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let context = Arc::new(Context {
+        prober: Prober::new(client.clone(), config.endpoints.clone()),
+        generator: Generator::new(cores),
+        watch: Watch::default(),
+        events: Events::new(client.clone(), &config.lease.identity),
+        backoff: Backoff::default(),
+        client: client.clone(),
+        metrics,
+    });
+    let key_sets: Api<PartialObjectMeta<KeySet>> = Api::all(client.clone());
+    let signing_keys: Api<PartialObjectMeta<SigningKey>> = Api::all(client.clone());
+    let config_maps: Api<PartialObjectMeta<ConfigMap>> = Api::all(client);
+    // The client's read timeout is longer than that.
+    let all = || watcher::Config::default().timeout(WATCH_SECONDS);
+    let ours = all().labels(&format!("{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_KEY_SET}"));
+    Controller::new(key_sets, all())
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .watches(signing_keys, all(), |key| set_of_key(&key))
+        .watches(config_maps, ours, |config_map| set_of_label(&config_map))
+        .graceful_shutdown_on(shutdown)
+        .run(reconcile, retry, context)
+        .for_each(|outcome| async move {
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "pass");
+            }
+        })
+        .await;
+}
+
+/// By its name, `<KeySet>-<sequence>`: membership is not a matter of labels, and the name is bound to the spec by CEL.
+fn set_of_key(key: &PartialObjectMeta<SigningKey>) -> Option<ObjectRef<PartialObjectMeta<KeySet>>> {
+    let name = key.name_any();
+    let (set, _) = name.rsplit_once('-')?;
+    Some(ObjectRef::new(set).within(&key.namespace()?))
+}
+
+fn set_of_label(object: &PartialObjectMeta<ConfigMap>) -> Option<ObjectRef<PartialObjectMeta<KeySet>>> {
+    let set = object.labels().get(LABEL_KEY_SET)?;
+    Some(ObjectRef::new(set).within(&object.namespace()?))
+}
+
+const WATCH_SECONDS: u32 = 60;
+/// Passes at once: they mostly wait for the API server.
+const CONCURRENCY: u16 = 8;

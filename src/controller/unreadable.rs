@@ -1,0 +1,73 @@
+//! A KeySet that this version cannot decode: told in its status and by one event; what it serves goes on being served.
+//!
+//! It happens when a later version's field values are stored and an earlier operator comes back. Nothing else is
+//! written for such a KeySet.
+
+use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::{Resource, ResourceExt};
+use serde_json::{Value, json};
+
+use super::clock::now;
+use super::error::Error;
+use super::objects::Objects;
+use super::reconcile::Context;
+use crate::api::{KeySet, names};
+use crate::lifecycle::{Event, EventReason};
+
+/// Sets Ready and Accepted to False and Stalled to True, if they are not yet so for this generation.
+pub(super) async fn report(
+    context: &Context,
+    objects: &Objects,
+    trigger: &PartialObjectMeta<KeySet>,
+    why: &str,
+) -> Result<(), Error> {
+    let name = trigger.name_any();
+    let Some(key_set) = objects.undecoded_key_set(&name).await? else { return Ok(()) };
+    let message = format!(
+        "This version of the operator does not understand the spec: {}. Install the version that wrote it, or change the \
+         spec; the set is served as it was.",
+        why.chars().take(LONGEST_REASON).collect::<String>()
+    );
+    let Some(conditions) = conditions(&key_set, &message) else { return Ok(()) };
+    let body = json!({
+        "metadata": {"uid": key_set.uid(), "resourceVersion": key_set.resource_version()},
+        "status": {"conditions": conditions, "observedGeneration": key_set.meta().generation},
+    });
+    objects.merge_undecoded_status(&name, &body).await?;
+    let event = Event { reason: EventReason::UnknownValue, key: None, note: message };
+    let (namespace, uid) = (trigger.namespace().unwrap_or_default(), trigger.uid().unwrap_or_default());
+    context.events.tell(&namespace, &name, &uid, &event);
+    Ok(())
+}
+
+/// The conditions as they should be; `None` if they are.
+fn conditions(key_set: &DynamicObject, message: &str) -> Option<Vec<Value>> {
+    let generation = key_set.meta().generation;
+    let stored: Vec<Value> = key_set.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let wanted = [
+        (names::condition::READY, "False"),
+        (names::condition::ACCEPTED, "False"),
+        (names::condition::STALLED, "True"),
+    ];
+    let is_told = |condition: &&Value| {
+        condition["reason"] == names::reason::UNKNOWN_VALUE
+            && condition["message"] == message
+            && condition["observedGeneration"].as_i64() == generation
+    };
+    if stored.iter().filter(is_told).count() == wanted.len() {
+        return None;
+    }
+    let ours = |condition: &Value| wanted.iter().any(|(r#type, _)| condition["type"] == *r#type);
+    let mut conditions: Vec<Value> = stored.iter().filter(|condition| !ours(condition)).cloned().collect();
+    conditions.extend(wanted.map(|(r#type, status)| {
+        let before = stored.iter().find(|it| it["type"] == r#type && it["status"] == status);
+        json!({
+            "type": r#type, "status": status, "reason": names::reason::UNKNOWN_VALUE, "message": message,
+            "observedGeneration": generation,
+            "lastTransitionTime": before.map_or_else(|| json!(now()), |it| it["lastTransitionTime"].clone()),
+        })
+    }));
+    Some(conditions)
+}
+
+const LONGEST_REASON: usize = 300;
