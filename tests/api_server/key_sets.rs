@@ -1,0 +1,187 @@
+//! KeySets that the API server takes or refuses.
+
+use serde_json::{Value, json};
+
+use crate::{Case, Chain, merge};
+
+/// The smallest complete one.
+pub(crate) fn object() -> Value {
+    json!({
+        "apiVersion": "keyset.dev/v1alpha1",
+        "kind": "KeySet",
+        "metadata": { "name": "payments" },
+        "spec": { "algorithm": "RS256", "tokens": { "maxLifetime": "1h" } },
+    })
+}
+
+/// Each patch is laid over `object`.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        ("minimal", json!({}), None),
+        ("name too long", json!({ "metadata": { "name": "a".repeat(53) } }), Some(("metadata.name", "Too long"))),
+        ("name with a dot", json!({ "metadata": { "name": "a.b" } }), Some(("metadata.name", "should match"))),
+    ];
+    let specs = algorithms().into_iter().chain(durations()).chain(across()).chain(words());
+    cases.extend(specs.map(|(name, spec, expected)| (name, json!({ "spec": spec }), expected)));
+    cases
+}
+
+/// Edits of a stored KeySet.
+pub(crate) fn chains() -> Vec<Chain> {
+    const FIXED: &str = "is immutable: readers of the old object would be left behind. Delete the KeySet \
+        (deletionPolicy Retain) and apply it with the new name instead";
+    let edit = |(name, spec, expected): Case| (name, json!({ "spec": spec }), expected);
+    let mut named = object();
+    let chosen = json!({ "spec": { "signers": { "secretName": "a" }, "publication": { "configMapName": "b" } } });
+    merge(&mut named, &chosen);
+    let unnamed = [
+        ("secretName added", json!({ "signers": { "secretName": "x" } }), Some(("spec.signers.secretName", FIXED))),
+        (
+            "configMapName added",
+            json!({ "publication": { "configMapName": "x" } }),
+            Some(("spec.publication.configMapName", FIXED)),
+        ),
+        ("signers dropped: the defaults come back", json!({ "signers": null }), None),
+        ("algorithm alone", json!({ "algorithm": "ES256" }), None),
+        ("deletionPolicy", json!({ "deletionPolicy": "Delete" }), None),
+        ("a shorter lifetime", json!({ "tokens": { "maxLifetime": "10m" } }), None),
+    ];
+    let renamed = [
+        ("secretName changed", json!({ "signers": { "secretName": "c" } }), Some(("spec.signers.secretName", FIXED))),
+        ("secretName dropped", json!({ "signers": null }), Some(("spec.signers.secretName", FIXED))),
+        (
+            "configMapName dropped",
+            json!({ "publication": { "configMapName": null } }),
+            Some(("spec.publication.configMapName", FIXED)),
+        ),
+    ];
+    vec![
+        Chain { name: "key-set-by-default", object: object(), edits: unnamed.map(edit).into() },
+        Chain { name: "key-set-with-names", object: named, edits: renamed.map(edit).into() },
+    ]
+}
+
+fn algorithms() -> Vec<Case> {
+    vec![
+        ("ES256", json!({ "algorithm": "ES256" }), None),
+        ("EdDSA", json!({ "algorithm": "EdDSA" }), None),
+        ("PS512 with 4096 bits", json!({ "algorithm": "PS512", "rsaKeyBits": 4096 }), None),
+        ("HS256", json!({ "algorithm": "HS256" }), Some(("spec.algorithm", "Unsupported value"))),
+        ("no algorithm", json!({ "algorithm": null }), Some(("spec.algorithm", "Required value"))),
+        (
+            "RSA bits with ES256",
+            json!({ "algorithm": "ES256", "rsaKeyBits": 3072 }),
+            Some(("spec.rsaKeyBits", "must not be set with algorithm ES256")),
+        ),
+        ("1024 bits", json!({ "rsaKeyBits": 1024 }), Some(("spec.rsaKeyBits", "Unsupported value"))),
+    ]
+}
+
+/// One duration by itself.
+fn durations() -> Vec<Case> {
+    const T: &str = "spec.tokens.maxLifetime";
+    let lifetime = |text: &str| json!({ "tokens": { "maxLifetime": text } });
+    let year = |field| Some((field, "must be at most 8760h (one year)"));
+    vec![
+        ("no lifetime", json!({ "tokens": { "maxLifetime": null } }), Some((T, "Required value"))),
+        ("lifetime zero", lifetime("0s"), Some((T, "must be longer than 0s"))),
+        ("lifetime in words", lifetime("1 hour"), Some((T, "should match"))),
+        ("lifetime as a number", json!({ "tokens": { "maxLifetime": 3600 } }), Some((T, "must be of type string"))),
+        ("lifetime too long", lifetime("9999h"), year(T)),
+        ("C too long", json!({ "verifiers": { "maxCacheAge": "9999h" } }), year("spec.verifiers.maxCacheAge")),
+        ("L too long", json!({ "signers": { "maxReloadLag": "9999h" } }), year("spec.signers.maxReloadLag")),
+        ("S too long", json!({ "clockSkew": "9999h" }), year("spec.clockSkew")),
+        ("R too long", json!({ "rotation": { "interval": "8760h1ms" } }), year("spec.rotation.interval")),
+        ("B too long", json!({ "rotation": { "rollbackWindow": "9999h" } }), year("spec.rotation.rollbackWindow")),
+        ("M too long", json!({ "retention": { "margin": "9999h" } }), year("spec.retention.margin")),
+        ("A too long", json!({ "publication": { "cacheMaxAge": "9999h" } }), year("spec.publication.cacheMaxAge")),
+        ("D too long", json!({ "publication": { "maxDelay": "9999h" } }), year("spec.publication.maxDelay")),
+        ("R of a year", json!({ "rotation": { "interval": "8760h" } }), None),
+    ]
+}
+
+/// Durations that do not fit each other.
+fn across() -> Vec<Case> {
+    const R: &str = "spec.rotation.interval";
+    vec![
+        (
+            "R below D + C + S",
+            json!({ "rotation": { "interval": "24h" } }),
+            Some((
+                R,
+                "must be at least publication.maxDelay + verifiers.maxCacheAge + clockSkew = 5m + 24h + 5m: a key",
+            )),
+        ),
+        ("R at D + C + S", json!({ "rotation": { "interval": "24h10m" } }), None),
+        ("short R on request", json!({ "rotation": { "interval": "24h", "mode": "OnRequest" } }), None),
+        (
+            "A above C",
+            json!({ "verifiers": { "maxCacheAge": "1m" } }),
+            Some(("spec.publication.cacheMaxAge", "must be at most verifiers.maxCacheAge = 1m")),
+        ),
+        (
+            "B above L + T + S + M",
+            json!({ "rotation": { "rollbackWindow": "100h" } }),
+            Some((
+                "spec.rotation.rollbackWindow",
+                "must be at most signers.maxReloadLag + tokens.maxLifetime + clockSkew + retention.margin = \
+                 10m + 1h + 5m + 24h: a private key",
+            )),
+        ),
+        (
+            "more than 8 retired keys",
+            json!({ "rotation": { "interval": "25h" }, "tokens": { "maxLifetime": "720h" } }),
+            Some((
+                R,
+                "must be at least an eighth of signers.maxReloadLag + tokens.maxLifetime + clockSkew + \
+                 retention.margin = 10m + 720h + 5m + 24h: more than 8 retired keys would be published",
+            )),
+        ),
+        (
+            "M below S",
+            json!({ "retention": { "margin": "1m" } }),
+            Some(("spec.retention.margin", "must be at least clockSkew = 5m")),
+        ),
+        (
+            "seconds",
+            json!({
+                "tokens": { "maxLifetime": "5s" },
+                "verifiers": { "maxCacheAge": "3s" },
+                "clockSkew": "1s",
+                "signers": { "maxReloadLag": "2s" },
+                "rotation": { "interval": "20s", "rollbackWindow": "2s" },
+                "retention": { "margin": "2s" },
+                "publication": { "cacheMaxAge": "1s", "maxDelay": "2s" },
+            }),
+            None,
+        ),
+    ]
+}
+
+/// Words from a list, times, and fields that do not exist.
+fn words() -> Vec<Case> {
+    const MODE: &str = "spec.rotation.mode";
+    vec![
+        ("unknown mode", json!({ "rotation": { "mode": "Never" } }), Some((MODE, "Unsupported value"))),
+        ("suspended", json!({ "rotation": { "mode": "Suspended" } }), None),
+        ("first key", json!({ "rotation": { "firstKey": "AfterCacheAge" } }), None),
+        ("assumed visibility", json!({ "publication": { "visibility": "Assumed" } }), None),
+        ("after", json!({ "rotation": { "after": "2026-11-23T10:00:00Z" } }), None),
+        (
+            "after in words",
+            json!({ "rotation": { "after": "tomorrow" } }),
+            Some(("spec.rotation.after", "must be of type date-time")),
+        ),
+        ("unknown field", json!({ "rotate": true }), Some(("", "unknown field \"spec.rotate\""))),
+        (
+            "field with a typing error",
+            json!({ "rotation": { "intervall": "1h" } }),
+            Some(("", "unknown field \"spec.rotation.intervall\"")),
+        ),
+        (
+            "bad name of the Secret",
+            json!({ "signers": { "secretName": "A_b" } }),
+            Some(("spec.signers.secretName", "should match")),
+        ),
+    ]
+}

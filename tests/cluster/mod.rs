@@ -1,0 +1,253 @@
+//! A real control plane for tests, the demo and `make cluster-up`: etcd, kube-apiserver and
+//! kube-controller-manager on loopback.
+//!
+//! Invariants: every cluster has ports, credentials and a directory of its own, so several run side
+//! by side; drop ends it, and so does the death of the process that started it, however it dies
+//! (`process`). Nothing here depends on one async runtime: a cluster may outlive the test that
+//! started it. Deliberately absent: nodes, scheduler, audit.
+#![allow(dead_code, reason = "each test uses a part of this library")]
+
+mod binaries;
+mod credentials;
+mod process;
+mod requests;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::{
+    api::core::v1::ServiceAccount, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, Config, ResourceExt,
+    api::{Patch, PatchParams},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    runtime::wait::{await_condition, conditions::is_crd_established},
+};
+
+use binaries::Binaries;
+use process::{Component, Directory, Watchdog};
+pub(crate) use requests::Request;
+
+/// A running control plane. Drop ends it and removes what it wrote.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    // Dropped in this order: the processes end before their directory goes.
+    components: Vec<Component>,
+    watchdog: Watchdog,
+    directory: Directory,
+    kubeconfig: PathBuf,
+    kubectl: Option<PathBuf>,
+}
+
+/// A control plane does not start, or does not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClusterError {
+    /// Nothing to start.
+    #[error("there is no control plane to start: the line above says why")]
+    NoBinaries,
+    /// The machine refuses a file, a port or a process.
+    #[error("the control plane cannot {0}: {1}")]
+    Io(&'static str, #[source] io::Error),
+    /// A certificate cannot be made.
+    #[error("the control plane has no certificates: {0}")]
+    Certificates(#[from] rcgen::Error),
+    /// The kubeconfig that was just written is not one.
+    #[error("the kubeconfig of the control plane is not readable: {0}")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// The API server refuses.
+    #[error("the API server refuses: {0}")]
+    Api(#[from] kube::Error),
+    /// A component ended by itself.
+    #[error("{component} ended by itself; the end of its log:\n{log}")]
+    Ended { component: &'static str, log: String },
+    /// Time is up.
+    #[error("{0} took longer than {1:?}")]
+    Late(&'static str, Duration),
+}
+
+/// How often a start is tried: another process may take a port between our look and its use.
+const ATTEMPTS: usize = 3;
+/// A loaded machine takes its time; an idle one needs about 3 s.
+const PATIENCE: Duration = Duration::from_mins(2);
+const POLL: Duration = Duration::from_millis(25);
+
+impl Cluster {
+    /// Starts a control plane and waits until it works: RBAC, admission, `ServiceAccount`s, garbage
+    /// collection. Builds the binaries first if they are not there (`tools/cluster/build.sh`).
+    pub(crate) async fn start() -> Result<Self, ClusterError> {
+        let binaries = Binaries::find()?;
+        for _ in 1..ATTEMPTS {
+            match Self::launch(&binaries).await {
+                Err(ClusterError::Ended { .. }) => {}
+                outcome => return outcome,
+            }
+        }
+        Self::launch(&binaries).await
+    }
+
+    /// The kubeconfig of a user in `system:masters`.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A client of a user in `system:masters`, for the current async runtime.
+    pub(crate) async fn client(&self) -> Result<Client, ClusterError> {
+        client(Kubeconfig::read_from(&self.kubeconfig)?).await
+    }
+
+    /// A client that acts as `user` (a `ServiceAccount` is `system:serviceaccount:NAMESPACE:NAME`) in
+    /// `groups`, for the current async runtime.
+    pub(crate) async fn client_as(&self, user: &str, groups: &[&str]) -> Result<Client, ClusterError> {
+        let mut kubeconfig = Kubeconfig::read_from(&self.kubeconfig)?;
+        for info in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+            info.impersonate = Some(user.to_owned());
+            info.impersonate_groups = Some(groups.iter().map(|&group| group.to_owned()).collect());
+        }
+        client(kubeconfig).await
+    }
+
+    /// kubectl of the same version, if there is one.
+    pub(crate) fn kubectl(&self) -> Option<&Path> {
+        self.kubectl.as_deref()
+    }
+
+    /// How often each request was answered since the start, whoever asked, from the metrics of the
+    /// API server.
+    pub(crate) async fn requests(&self) -> Result<BTreeMap<Request, u64>, ClusterError> {
+        Ok(requests::parse(&text(&self.client().await?, "/metrics").await?))
+    }
+
+    async fn launch(binaries: &Binaries) -> Result<Self, ClusterError> {
+        let directory = Directory::create()?;
+        let [etcd, etcd_peer, api] = free_ports()?;
+        let kubeconfig = credentials::write(directory.path(), api)?;
+        let watchdog = Watchdog::start(directory.path())?;
+        let components = vec![
+            watchdog.spawn("etcd", binaries, &etcd_flags(directory.path(), etcd, etcd_peer))?,
+            watchdog.spawn("kube-apiserver", binaries, &api_server_flags(directory.path(), etcd, api))?,
+        ];
+        let kubectl = binaries.kubectl();
+        let mut cluster = Self { components, watchdog, directory, kubeconfig, kubectl };
+        cluster.ready(binaries).await?;
+        Ok(cluster)
+    }
+
+    /// The API server answers first; a default `ServiceAccount` tells that the controller manager works.
+    async fn ready(&mut self, binaries: &Binaries) -> Result<(), ClusterError> {
+        let client = self.client().await?;
+        let deadline = Instant::now() + PATIENCE;
+        while text(&client, "/readyz").await.is_err() {
+            self.wait_a_little("the start of the API server", deadline).await?;
+        }
+        let flags = controller_manager_flags(self.directory.path(), &self.kubeconfig);
+        self.components.push(self.watchdog.spawn("kube-controller-manager", binaries, &flags)?);
+        let accounts: Api<ServiceAccount> = Api::default_namespaced(client);
+        while accounts.get("default").await.is_err() {
+            self.wait_a_little("the start of the controller manager", deadline).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_a_little(&mut self, what: &'static str, deadline: Instant) -> Result<(), ClusterError> {
+        if Instant::now() > deadline {
+            return Err(ClusterError::Late(what, PATIENCE));
+        }
+        self.components.iter_mut().try_for_each(Component::check)?;
+        tokio::time::sleep(POLL).await;
+        Ok(())
+    }
+}
+
+/// Applies the CRDs of this package and waits until they are served.
+pub(crate) async fn apply_crds(client: &Client) -> Result<(), ClusterError> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for crd in keyset_operator::api::crds() {
+        let name = crd.name_any();
+        api.patch(&name, &PatchParams::apply("keyset-cluster").force(), &Patch::Apply(&crd)).await?;
+        let established = await_condition(api.clone(), &name, is_crd_established());
+        // An error of the watch is retried inside; what remains is time.
+        match tokio::time::timeout(PATIENCE, established).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => return Err(ClusterError::Late("the start of a CRD", PATIENCE)),
+        }
+    }
+    Ok(())
+}
+
+async fn client(kubeconfig: Kubeconfig) -> Result<Client, ClusterError> {
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
+async fn text(client: &Client, path: &str) -> Result<String, kube::Error> {
+    let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+    client.request_text(request).await
+}
+
+/// Ports that nobody listens on, all different.
+fn free_ports<const N: usize>() -> Result<[u16; N], ClusterError> {
+    let listeners: Vec<TcpListener> = (0..N)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<_, _>>()
+        .map_err(|error| ClusterError::Io("find a free port", error))?;
+    let mut ports = [0; N];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr().map_err(|error| ClusterError::Io("find a free port", error))?.port();
+    }
+    Ok(ports)
+}
+
+fn etcd_flags(directory: &Path, client: u16, peer: u16) -> Vec<String> {
+    let peer = format!("http://127.0.0.1:{peer}");
+    let client = format!("http://127.0.0.1:{client}");
+    vec![
+        format!("--data-dir={}/etcd", directory.display()),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster=default={peer}"),
+        "--log-level=warn".to_owned(),
+        "--unsafe-no-fsync".to_owned(),
+    ]
+}
+
+fn api_server_flags(directory: &Path, etcd: u16, port: u16) -> Vec<String> {
+    let directory = directory.display();
+    vec![
+        format!("--etcd-servers=http://127.0.0.1:{etcd}"),
+        format!("--secure-port={port}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--advertise-address=127.0.0.1".to_owned(),
+        "--endpoint-reconciler-type=none".to_owned(),
+        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+        "--authorization-mode=RBAC,Node".to_owned(),
+        "--allow-privileged".to_owned(),
+        "--profiling=false".to_owned(),
+        format!("--client-ca-file={directory}/ca.crt"),
+        format!("--tls-cert-file={directory}/server.crt"),
+        format!("--tls-private-key-file={directory}/server.key"),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!("--service-account-signing-key-file={directory}/service-account.key"),
+        format!("--service-account-key-file={directory}/service-account.pub"),
+    ]
+}
+
+fn controller_manager_flags(directory: &Path, kubeconfig: &Path) -> Vec<String> {
+    vec![
+        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--root-ca-file={}/ca.crt", directory.display()),
+        format!("--service-account-private-key-file={}/service-account.key", directory.display()),
+        "--use-service-account-credentials".to_owned(),
+        "--leader-elect=false".to_owned(),
+        "--secure-port=0".to_owned(),
+        "--kube-api-qps=200".to_owned(),
+        "--kube-api-burst=400".to_owned(),
+    ]
+}
