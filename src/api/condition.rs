@@ -2,7 +2,6 @@
 //!
 //! The types and reasons are constants of [`names`](super::names). How a condition is derived, and
 //! when its transition time moves, is not decided here.
-#![allow(clippy::doc_markdown, reason = "the docs of fields are the descriptions in the CRD, word for word")]
 
 use jiff::Timestamp;
 use schemars::JsonSchema;

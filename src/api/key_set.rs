@@ -4,7 +4,7 @@
 //! be absent and then means something fixed; no field is nullable. Rules across fields stand on
 //! `spec`, because a rule on an object with the default `{}` is checked against the bare `{}`.
 //! Deliberately absent: fields of features that do not exist yet.
-#![allow(clippy::doc_markdown, reason = "the docs of fields are the descriptions in the CRD, word for word")]
+#![allow(clippy::duplicated_attributes, reason = "each printcolumn has a type")]
 
 use jiff::Timestamp;
 use kube::{CustomResource, ResourceExt};

@@ -2,7 +2,6 @@
 //!
 //! Invariant: everything here may be lost. Losing it costs time, never safety; what must not be lost
 //! is in `SigningKey.spec.lifecycle`. Times here are evidence (seen), not promises.
-#![allow(clippy::doc_markdown, reason = "the docs of fields are the descriptions in the CRD, word for word")]
 
 use jiff::Timestamp;
 use schemars::JsonSchema;

@@ -4,7 +4,7 @@
 //! never changes, and each time of its lifecycle only moves later. CEL holds both, against the
 //! operator too. Deliberately absent: the private half, and evidence (that must not outlive a restore;
 //! it is in the status of the KeySet).
-#![allow(clippy::doc_markdown, reason = "the docs of fields are the descriptions in the CRD, word for word")]
+#![allow(clippy::duplicated_attributes, reason = "each printcolumn has a type")]
 
 use jiff::Timestamp;
 use kube::CustomResource;

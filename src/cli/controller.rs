@@ -14,7 +14,7 @@ pub(super) struct ControllerArguments {
     /// Where health and metrics are, in plain HTTP; port 0 takes a free one
     #[arg(long, env = "KEYSET_ADMIN_LISTEN", value_name = "ADDR:PORT", default_value = "[::]:9090")]
     admin_listen: SocketAddr,
-    /// Admin address of one server, such as http://10.0.0.7:9090; repeat it for each
+    /// Admin address of one server, `http://ADDR:PORT`; repeat it for each
     #[arg(long, env = "KEYSET_SERVER_ENDPOINT", value_name = "URL", value_delimiter = ',', value_parser = endpoint)]
     server_endpoint: Vec<Uri>,
     /// Service of the servers: its EndpointSlices name them, by the port admin
@@ -36,16 +36,15 @@ pub(super) struct ControllerArguments {
 }
 
 /// Reconciles until it is told to stop.
-pub(super) fn run(arguments: ControllerArguments) -> Outcome {
-    let ControllerArguments { log, .. } = &arguments;
-    process::run(log, async {
+pub(super) fn run(arguments: &ControllerArguments) -> Outcome {
+    process::run(&arguments.log, async {
         let shutdown = process::terminated()?;
         let client = process::client().await?;
         let identity = arguments.identity.clone().map_or_else(controller::random_identity, Ok)?;
         let namespace = arguments.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         let config = Config {
             admin_listen: arguments.admin_listen,
-            endpoints: endpoints(&arguments),
+            endpoints: endpoints(arguments),
             lease: Lease { namespace, identity, seconds: arguments.lease_seconds },
         };
         Ok(controller::run(config, client, shutdown).await?)

@@ -52,7 +52,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match command {
         Command::Crds => print_crds(),
-        Command::Controller(arguments) => controller::run(arguments),
+        Command::Controller(arguments) => controller::run(&arguments),
         Command::Server(arguments) => server::run(arguments),
     };
     match done {

@@ -180,10 +180,10 @@ impl Pass<'_> {
     /// The private half for the Signer Secret: from the Key Secret, else from the Signer Secret itself.
     async fn signing_pair(&self, signer_secret: &str, record: &SignerRecord) -> Result<KeyPair, Error> {
         for name in [record.key_name.as_str(), signer_secret] {
-            if let Ok(Some(pair)) = self.stored(name).await {
-                if pair.public_jwk().kid() == &record.key_id {
-                    return Ok(pair);
-                }
+            if let Ok(Some(pair)) = self.stored(name).await
+                && pair.public_jwk().kid() == &record.key_id
+            {
+                return Ok(pair);
             }
         }
         Err(Error::Conflict { object: format!("Secret {}", record.key_name) })

@@ -199,7 +199,7 @@ fn length(seconds: f64) -> SignedDuration {
 
 fn addresses(slice: &EndpointSlice) -> Vec<(String, Result<Uri, String>)> {
     let port = slice.ports.iter().flatten().find(|port| port.name.as_deref() == Some("admin")).and_then(|it| it.port);
-    let addresses = slice.endpoints.iter().flat_map(|endpoint| endpoint.addresses.first());
+    let addresses = slice.endpoints.iter().filter_map(|endpoint| endpoint.addresses.first());
     addresses
         .map(|address| {
             let host = if address.contains(':') { format!("[{address}]") } else { address.clone() };

@@ -63,6 +63,7 @@ pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: 
 }
 
 /// When to come back after a pass that failed.
+#[allow(clippy::needless_pass_by_value, reason = "the signature is that of kube's error policy")]
 pub(super) fn retry(trigger: Arc<PartialObjectMeta<KeySet>>, error: &Error, context: Arc<Context>) -> Action {
     let (name, namespace) = (trigger.name_any(), trigger.namespace().unwrap_or_default());
     let uid = trigger.uid().unwrap_or_default();
@@ -103,7 +104,7 @@ fn wait_until(wake_at: Option<Timestamp>, now: Timestamp, uid: &str) -> Duration
 /// More than any healthy pass needs: a bootstrap takes eight.
 const MOST_ROUNDS: usize = 24;
 const SOON: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
 const ROUNDED_UP: Duration = Duration::from_millis(1);
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ fn thumbprint(algorithm: Algorithm, key: &PublicKey) -> KeyId {
     KeyId::thumbprint(&object(key_members(algorithm, key)).to_string())
 }
 
-/// Sorted, because the map is: serde_json keeps the order or sorts, as its features say.
+/// Sorted, because the map is: `serde_json` keeps the order or sorts, as its features say.
 fn object(members: BTreeMap<&'static str, String>) -> Value {
     members.into_iter().map(|(name, value)| (name, Value::String(value))).collect()
 }

@@ -12,6 +12,8 @@ mod jwk_set;
 mod key_id;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod vectors;
 
 pub use algorithm::{Algorithm, Curve, Family};
 pub use digest::{Digest, DigestError};

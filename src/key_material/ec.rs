@@ -5,7 +5,7 @@ use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use zeroize::Zeroizing;
 
 use super::KeyError;
-use super::private_key::PrivateKey;
+use super::private_key::{PrivateKey, PrivateMembers};
 use crate::jose::{Algorithm, PublicJwk};
 
 /// The three crates have the same names with other numbers behind them.
@@ -18,7 +18,7 @@ macro_rules! curve {
                 Ok(PublicJwk::ec(algorithm, x, y)?)
             }
 
-            fn private_members(&self) -> Result<Vec<(&'static str, Zeroizing<Vec<u8>>)>, KeyError> {
+            fn private_members(&self) -> Result<PrivateMembers, KeyError> {
                 let d = Zeroizing::new(self.to_bytes());
                 Ok(vec![("d", Zeroizing::new(d.to_vec()))])
             }

@@ -3,11 +3,11 @@
 use ed25519_dalek::pkcs8::KeypairBytes;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use getrandom::rand_core::TryCryptoRng;
-use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
-use zeroize::Zeroizing;
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::KeyError;
-use super::private_key::PrivateKey;
+use super::private_key::{PrivateKey, PrivateMembers};
 use crate::jose::{Algorithm, PublicJwk};
 
 pub(super) fn generate<R: TryCryptoRng>(rng: &mut R) -> Result<SigningKey, KeyError> {
@@ -16,19 +16,29 @@ pub(super) fn generate<R: TryCryptoRng>(rng: &mut R) -> Result<SigningKey, KeyEr
     Ok(SigningKey::from_bytes(&seed))
 }
 
+/// Reads version 1 and version 2. `KeypairBytes` does not zeroize itself as it is built here.
+pub(super) fn from_pem(pem: &str) -> Option<SigningKey> {
+    let mut key = KeypairBytes::from_pkcs8_pem(pem).ok()?;
+    let pair = SigningKey::try_from(&key);
+    key.secret_key.zeroize();
+    pair.ok()
+}
+
 impl PrivateKey for SigningKey {
     fn public_jwk(&self, algorithm: Algorithm) -> Result<PublicJwk, KeyError> {
         Ok(PublicJwk::okp(algorithm, self.verifying_key().as_bytes())?)
     }
 
-    fn private_members(&self) -> Result<Vec<(&'static str, Zeroizing<Vec<u8>>)>, KeyError> {
+    fn private_members(&self) -> Result<PrivateMembers, KeyError> {
         Ok(vec![("d", Zeroizing::new(self.as_bytes().to_vec()))])
     }
 
     fn private_pem(&self) -> Option<Zeroizing<String>> {
         // Version 1 has no public half: older OpenSSL readers refuse version 2.
-        let key = KeypairBytes { secret_key: self.to_bytes(), public_key: None };
-        key.to_pkcs8_pem(LineEnding::LF).ok()
+        let mut key = KeypairBytes { secret_key: self.to_bytes(), public_key: None };
+        let pem = key.to_pkcs8_pem(LineEnding::LF);
+        key.secret_key.zeroize();
+        pem.ok()
     }
 
     fn public_pem(&self) -> Option<String> {

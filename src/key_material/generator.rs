@@ -13,7 +13,7 @@ use crate::jose::Algorithm;
 /// Makes keys on blocking threads, a bounded number at a time.
 #[derive(Clone, Debug)]
 pub struct Generator {
-    permits: Arc<Semaphore>,
+    pub(super) permits: Arc<Semaphore>,
 }
 
 impl Generator {

@@ -13,8 +13,8 @@ use crate::jose::{Algorithm, KeyId, PublicJwk, PublicKey, base64url};
 
 /// A signing key: the private half, and the public half as it is published.
 pub struct KeyPair {
-    private: Box<dyn PrivateKey>,
-    public: PublicJwk,
+    pub(super) private: Box<dyn PrivateKey>,
+    pub(super) public: PublicJwk,
 }
 
 impl KeyPair {
@@ -124,7 +124,7 @@ impl fmt::Debug for KeyPair {
 }
 
 /// Whether a verifier that has only the public JWK accepts the signature.
-fn verify(public: &PublicJwk, message: &[u8], signature: &[u8]) -> bool {
+pub(super) fn verify(public: &PublicJwk, message: &[u8], signature: &[u8]) -> bool {
     match public.key() {
         PublicKey::Rsa { n, e } => rsa::verify(public.algorithm(), n, e, message, signature),
         PublicKey::Ec { x, y } => ec::verify(public.algorithm(), x, y, message, signature),

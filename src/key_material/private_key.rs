@@ -9,18 +9,21 @@ use super::{KeyError, ed25519, rsa};
 use crate::api::names::secret;
 use crate::jose::{Algorithm, PublicJwk};
 
+/// Name and octets.
+pub(super) type PrivateMembers = Vec<(&'static str, Zeroizing<Vec<u8>>)>;
+
 /// A private key in memory that zeroizes itself.
 pub(super) trait PrivateKey: Send + Sync {
     /// The public half under its thumbprint.
     fn public_jwk(&self, algorithm: Algorithm) -> Result<PublicJwk, KeyError>;
 
     /// The private members of its JWK: integers big-endian and minimal, EC values of the full length.
-    fn private_members(&self) -> Result<Vec<(&'static str, Zeroizing<Vec<u8>>)>, KeyError>;
+    fn private_members(&self) -> Result<PrivateMembers, KeyError>;
 
     /// PKCS#8 version 1.
     fn private_pem(&self) -> Option<Zeroizing<String>>;
 
-    /// SubjectPublicKeyInfo.
+    /// `SubjectPublicKeyInfo`.
     fn public_pem(&self) -> Option<String>;
 
     /// The signature in its JWS form (RFC 7518 section 3).
@@ -55,7 +58,7 @@ pub(super) fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Box<dyn Privat
         Algorithm::ES256 => boxed(p256::SecretKey::from_pkcs8_pem(pem)),
         Algorithm::ES384 => boxed(p384::SecretKey::from_pkcs8_pem(pem)),
         Algorithm::ES512 => boxed(p521::SecretKey::from_pkcs8_pem(pem)),
-        Algorithm::EdDSA | Algorithm::Ed25519 => boxed(ed25519_dalek::SigningKey::from_pkcs8_pem(pem)),
+        Algorithm::EdDSA | Algorithm::Ed25519 => boxed(ed25519::from_pem(pem).ok_or(())),
         _ => boxed(::rsa::PrivateKey::from_pkcs8_pem(pem)),
     };
     key.ok_or_else(|| KeyError::invalid(secret::PRIVATE_PEM, format!("a PKCS#8 PEM of a key for {algorithm}")))

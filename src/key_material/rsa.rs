@@ -10,7 +10,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
 use super::KeyError;
-use super::private_key::PrivateKey;
+use super::private_key::{PrivateKey, PrivateMembers};
 use crate::jose::{Algorithm, PublicJwk};
 
 pub(super) fn generate<R: TryCryptoRng>(bits: Option<i32>, rng: &mut R) -> Result<RsaPrivateKey, KeyError> {
@@ -31,7 +31,7 @@ impl PrivateKey for RsaPrivateKey {
         Ok(PublicJwk::rsa(algorithm, &self.n_bytes(), &self.e_bytes())?)
     }
 
-    fn private_members(&self) -> Result<Vec<(&'static str, Zeroizing<Vec<u8>>)>, KeyError> {
+    fn private_members(&self) -> Result<PrivateMembers, KeyError> {
         // PKCS#1 has the very integers that RFC 7518 section 6.3.2 names.
         let document = self.to_pkcs1_der().map_err(|_| KeyError::NotEncodable("PKCS#1"))?;
         let key = RsaPrivateKeyRef::try_from(document.as_bytes()).map_err(|_| KeyError::NotEncodable("PKCS#1"))?;

@@ -43,6 +43,11 @@ impl SecretData {
         self.0.insert(name.to_owned(), Entry(value));
     }
 
+    #[cfg(test)]
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
     pub(super) fn entry(&self, name: &'static str) -> Result<&Zeroizing<Vec<u8>>, KeyError> {
         self.0.get(name).map(|entry| &entry.0).ok_or(KeyError::MissingEntry(name))
     }

@@ -14,6 +14,7 @@ use crate::jose::KeyId;
 
 /// What was seen of one key in the published set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_field_names, reason = "the names of the API")]
 pub(super) struct Evidence {
     /// First seen in the ConfigMap, at the decided digest.
     pub(super) publish_time: Option<Timestamp>,

@@ -63,7 +63,7 @@ pub(super) fn status(view: &View<'_>) -> PublicationStatus {
     if stored.digest.as_ref() == Some(&digest) {
         let settled = view.config_map().is_some_and(|config_map| config_map.digest.as_ref() == Some(&digest));
         let previous_digests = if settled { Vec::new() } else { stored.previous_digests.clone() };
-        return PublicationStatus { config_map_name, key_count, previous_digests, ..stored.clone() };
+        return PublicationStatus { config_map_name, previous_digests, key_count, ..stored.clone() };
     }
     let mut previous_digests: Vec<Digest> = stored.digest.iter().chain(&stored.previous_digests).cloned().collect();
     previous_digests.retain(|previous| *previous != digest);

@@ -10,7 +10,7 @@ use crate::api::{KeySetSpec, KeySetStatus, Lifecycle, Origin, RotationReason, Si
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
     Clock, ConfigMapContent, Effect, Fence, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, Plan,
-    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent, SignerSecret, plan,
+    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent, SignerRecord, SignerSecret, plan,
 };
 
 /// The cluster.
@@ -282,10 +282,9 @@ impl World {
         let now = self.now;
         let kids: Vec<KeyId> = self.keys.iter().filter_map(|key| key.kid().cloned()).collect();
         for server in &mut self.servers {
-            if let Some((revision, set)) = offered.clone().filter(|_| server.follows) {
-                if server.served.as_ref().is_none_or(|(served, _)| *served <= revision) {
-                    server.served = Some((revision, set));
-                }
+            let newer = |offer: &(i64, JwkSet)| server.served.as_ref().is_none_or(|(served, _)| *served <= offer.0);
+            if let Some(offer) = offered.clone().filter(|offer| server.follows && newer(offer)) {
+                server.served = Some(offer);
             }
             let Some((_, set)) = &server.served else { continue };
             assert!(!set.is_empty(), "law 5: an empty set is served");
@@ -308,52 +307,7 @@ impl World {
             Effect::AdoptKey { sequence, jwk, lifecycle, status } => {
                 self.create(sequence, jwk, None, lifecycle, status, PrivateHalf::Absent);
             }
-            Effect::WriteSigner { fence, record, change } => {
-                let before = match &self.signer {
-                    Signer::Ours(signer) => {
-                        assert_eq!(fence.as_ref(), Some(&signer.fence), "stale fence");
-                        Some(signer.clone())
-                    }
-                    Signer::Absent => {
-                        assert_eq!(fence, None, "a fence for nothing");
-                        None
-                    }
-                    Signer::Illegible(found) => {
-                        assert_eq!(fence.as_ref(), Some(found), "stale fence");
-                        None
-                    }
-                    Signer::Foreign => panic!("a write to a foreign object"),
-                };
-                let key = self.keys.iter().find(|key| key.name == record.key_name).unwrap();
-                assert!(matches!(key.private, PrivateHalf::Stored(_)), "{} cannot sign", key.name);
-                assert!(!record.barred.contains(&record.key_id), "a flip to a barred key");
-                if let Some(before) = before.filter(|before| before.key_id != record.key_id) {
-                    self.ghosts.overwritten.insert(before.key_id, self.now);
-                }
-                if change == SignerChange::Activate {
-                    let stored = self.key_set.status.keys.iter().find(|it| it.key_id.as_ref() == Some(&record.key_id));
-                    self.activations.push(Activation {
-                        key_id: record.key_id.clone(),
-                        time: self.now,
-                        reason: record.reason,
-                        last_without: self.ghosts.last_without.get(&record.key_id).copied(),
-                        earliest: stored.and_then(|key| key.earliest_activation_time),
-                    });
-                }
-                self.signer = Signer::Ours(SignerSecret {
-                    fence: self.fence(),
-                    term: record.term,
-                    key_id: record.key_id,
-                    key_name: record.key_name,
-                    activation_time: record.activation_time,
-                    replaced: record.replaced,
-                    barred: record.barred,
-                    reason: record.reason,
-                    content: SignerContent::Intact,
-                    ownership: Ownership::AsWanted,
-                });
-                self.note_lifetime();
-            }
+            Effect::WriteSigner { fence, record, change } => self.write_signer(fence.as_ref(), record, change),
             Effect::RecordKey { key, fence, lifecycle, status } => {
                 let new = self.fence();
                 let key = self.keys.iter_mut().find(|it| it.name == key && it.fence == fence).unwrap();
@@ -364,20 +318,8 @@ impl World {
                 key.fence = Fence { uid: key.fence.uid.clone(), ..new };
             }
             Effect::ApplyConfigMap { fence, set, digest, revision, .. } => {
-                let found = match &self.published {
-                    Published::Ours(content) => Some(content.fence.clone()),
-                    Published::Absent => None,
-                    Published::Foreign => panic!("a write to a foreign object"),
-                };
-                assert_eq!(fence, found, "stale fence");
                 assert_eq!(digest, Digest::of(set.to_json().as_bytes()));
-                self.published = Published::Ours(ConfigMapContent {
-                    fence: self.fence(),
-                    digest: Some(digest),
-                    set: Some(set),
-                    revision: Some(revision),
-                    ownership: Ownership::AsWanted,
-                });
+                self.write_config_map(fence.as_ref(), set, revision);
             }
             Effect::RebuildKeySecret { key, .. } => {
                 let private = PrivateHalf::Stored(self.fence());
@@ -391,6 +333,69 @@ impl World {
                 self.keys.iter_mut().find(|it| it.name == key).unwrap().ownership = Ownership::AsWanted;
             }
         }
+    }
+
+    fn write_signer(&mut self, fence: Option<&Fence>, record: SignerRecord, change: SignerChange) {
+        let before = match &self.signer {
+            Signer::Ours(signer) => {
+                assert_eq!(fence, Some(&signer.fence), "stale fence");
+                Some(signer.clone())
+            }
+            Signer::Absent => {
+                assert_eq!(fence, None, "a fence for nothing");
+                None
+            }
+            Signer::Illegible(found) => {
+                assert_eq!(fence, Some(found), "stale fence");
+                None
+            }
+            Signer::Foreign => panic!("a write to a foreign object"),
+        };
+        let key = self.keys.iter().find(|key| key.name == record.key_name).unwrap();
+        assert!(matches!(key.private, PrivateHalf::Stored(_)), "{} cannot sign", key.name);
+        assert!(!record.barred.contains(&record.key_id), "a flip to a barred key");
+        if let Some(before) = before.filter(|before| before.key_id != record.key_id) {
+            self.ghosts.overwritten.insert(before.key_id, self.now);
+        }
+        if change == SignerChange::Activate {
+            let stored = self.key_set.status.keys.iter().find(|it| it.key_id.as_ref() == Some(&record.key_id));
+            self.activations.push(Activation {
+                key_id: record.key_id.clone(),
+                time: self.now,
+                reason: record.reason,
+                last_without: self.ghosts.last_without.get(&record.key_id).copied(),
+                earliest: stored.and_then(|key| key.earliest_activation_time),
+            });
+        }
+        self.signer = Signer::Ours(SignerSecret {
+            fence: self.fence(),
+            term: record.term,
+            key_id: record.key_id,
+            key_name: record.key_name,
+            activation_time: record.activation_time,
+            replaced: record.replaced,
+            barred: record.barred,
+            reason: record.reason,
+            content: SignerContent::Intact,
+            ownership: Ownership::AsWanted,
+        });
+        self.note_lifetime();
+    }
+
+    fn write_config_map(&mut self, fence: Option<&Fence>, set: JwkSet, revision: i64) {
+        let found = match &self.published {
+            Published::Ours(content) => Some(content.fence.clone()),
+            Published::Absent => None,
+            Published::Foreign => panic!("a write to a foreign object"),
+        };
+        assert_eq!(fence, found.as_ref(), "stale fence");
+        self.published = Published::Ours(ConfigMapContent {
+            fence: self.fence(),
+            digest: Some(Digest::of(set.to_json().as_bytes())),
+            set: Some(set),
+            revision: Some(revision),
+            ownership: Ownership::AsWanted,
+        });
     }
 
     fn write_status(&mut self, plan: &Plan) {
