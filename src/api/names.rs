@@ -1,8 +1,8 @@
 //! Names that are part of the contract: labels, annotations, field managers, entries of Secrets and of
-//! the ConfigMap, condition types and reasons, reasons of events.
+//! the ConfigMap, condition types and reasons.
 //!
 //! Invariant: a name that was released is never used for anything else. Deliberately absent:
-//! `app.kubernetes.io/instance`, because deployment tools track by it.
+//! `app.kubernetes.io/instance`, because deployment tools track by it; reasons of events (`lifecycle::EventReason`).
 
 /// The label of every object that belongs to a KeySet; its value is the name of the KeySet.
 pub const LABEL_KEY_SET: &str = "keyset.dev/keyset";
@@ -134,40 +134,12 @@ pub mod reason {
     pub const DESTROYED: &str = "Destroyed";
     /// Not Ready, of a SigningKey: the private half is gone although it is needed.
     pub const LOST: &str = "Lost";
-}
-
-/// Reasons of events.
-pub mod event {
-    /// A key was made.
-    pub const KEY_GENERATED: &str = "KeyGenerated";
-    /// A key was added to the set.
-    pub const KEY_PUBLISHED: &str = "KeyPublished";
-    /// The next key may sign at any time.
-    pub const STANDBY_READY: &str = "StandbyReady";
-    /// A key became the one that signs.
-    pub const KEY_ACTIVATED: &str = "KeyActivated";
-    /// A successor took over from a key.
-    pub const KEY_RETIRED: &str = "KeyRetired";
-    /// The private half of a key is gone, as it should be.
-    pub const PRIVATE_KEY_DESTROYED: &str = "PrivateKeyDestroyed";
-    /// A key left the set.
-    pub const KEY_REMOVED: &str = "KeyRemoved";
-    /// A key must not be trusted any more.
-    pub const KEY_REVOKED: &str = "KeyRevoked";
-    /// A key was taken over from a Secret.
-    pub const KEY_IMPORTED: &str = "KeyImported";
-    /// Warning: an object of a name that is needed is not ours.
-    pub const NAME_CONFLICT: &str = "NameConflict";
-    /// Warning: the private half of a key is gone although it is needed.
+    /// Ready, of a SigningKey: the key signs elsewhere.
+    pub const PUBLIC_ONLY: &str = "PublicOnly";
+    /// Keys of more than one family are published while the algorithm changes.
+    pub const MIGRATING: &str = "Migrating";
+    /// The first key signed as soon as it was served.
+    pub const FIRST_KEY: &str = "FirstKey";
+    /// A key had to take over before every cached copy had it.
     pub const KEY_LOST: &str = "KeyLost";
-    /// Warning: a replica that served the set does not any more.
-    pub const VISIBILITY_LOST: &str = "VisibilityLost";
-    /// Warning: a rotation that is due is held back.
-    pub const ROTATION_OVERDUE: &str = "RotationOverdue";
-    /// Warning: a token with an unknown kid was seen.
-    pub const UNKNOWN_KEY_ID: &str = "UnknownKeyID";
-    /// Warning: an object of ours was changed by somebody else and was put right.
-    pub const OBJECT_REPAIRED: &str = "ObjectRepaired";
-    /// Warning: the clock of the operator went backwards or far ahead.
-    pub const CLOCK_UNTRUSTED: &str = "ClockUntrusted";
 }

@@ -72,7 +72,7 @@ pub(super) fn retry(trigger: Arc<PartialObjectMeta<KeySet>>, error: &Error, cont
         RetryClass::Soon => spread(SOON, &uid),
         RetryClass::Backoff => context.backoff.failed(&uid),
     };
-    context.metrics.failed(error);
+    context.metrics.failed(error.reason());
     tracing::warn!(%namespace, key_set = %name, %error, reason = error.reason(), wait_ms = wait.as_millis(), "pass failed");
     Action::requeue(wait)
 }

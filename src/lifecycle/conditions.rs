@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::contract::after;
 use super::effect::{Event, EventReason};
-use super::observed::{PassState, PrivateHalf};
+use super::observed::PrivateHalf;
 use super::schedule::Rotation;
 use super::stage::is_at_bound;
 use super::view::{Freeze, View};
+use crate::api::names::{condition, reason};
 use crate::api::{
     Condition, ConditionStatus, KeySetStatus, PrivateKeyState, RotationMode, RotationReason, VisibilitySource,
 };
@@ -21,16 +22,16 @@ pub(super) fn conditions(view: &View<'_>, status: &KeySetStatus) -> Vec<Conditio
     let published = published(view);
     let ready = ready(view, status, &published);
     let mut verdicts = vec![ready.clone()];
-    if ready.reason == "Bootstrapping" {
-        verdicts.push(Verdict { r#type: "Reconciling", status: ConditionStatus::True, ..ready.clone() });
+    if ready.reason == reason::BOOTSTRAPPING {
+        verdicts.push(Verdict { r#type: condition::RECONCILING, status: ConditionStatus::True, ..ready.clone() });
     }
-    if ready.reason == "NameConflict" {
-        verdicts.push(Verdict { r#type: "Stalled", status: ConditionStatus::True, ..ready });
+    if ready.reason == reason::NAME_CONFLICT {
+        verdicts.push(Verdict { r#type: condition::STALLED, status: ConditionStatus::True, ..ready });
     }
     verdicts.push(verdict(
-        "Accepted",
+        condition::ACCEPTED,
         ConditionStatus::True,
-        "Accepted",
+        reason::ACCEPTED,
         "The spec is understood and can be honoured.",
     ));
     verdicts.extend([published, standby_ready(view), rotation_overdue(view)]);
@@ -46,21 +47,26 @@ pub(super) fn conditions(view: &View<'_>, status: &KeySetStatus) -> Vec<Conditio
 pub(super) fn key_ready(stored: &[Condition], private: PrivateKeyState, now: Timestamp) -> Condition {
     let verdict = match private {
         PrivateKeyState::Stored => verdict(
-            "Ready",
+            condition::READY,
             ConditionStatus::True,
-            "Stored",
+            reason::STORED,
             "The Key Secret holds the private half of the published key.",
         ),
         PrivateKeyState::Destroyed => verdict(
-            "Ready",
+            condition::READY,
             ConditionStatus::True,
-            "Destroyed",
+            reason::DESTROYED,
             "The private half was destroyed when the key had ended.",
         ),
-        PrivateKeyState::None => verdict("Ready", ConditionStatus::True, "PublicOnly", "The key signs elsewhere."),
-        PrivateKeyState::Lost => {
-            verdict("Ready", ConditionStatus::False, "Lost", "The Key Secret is gone: another key takes its place.")
+        PrivateKeyState::None => {
+            verdict(condition::READY, ConditionStatus::True, reason::PUBLIC_ONLY, "The key signs elsewhere.")
         }
+        PrivateKeyState::Lost => verdict(
+            condition::READY,
+            ConditionStatus::False,
+            reason::LOST,
+            "The Key Secret is gone: another key takes its place.",
+        ),
     };
     // Its status has the generation once; a condition with its own would change with every write.
     Condition { observed_generation: None, ..verdict.condition(stored, 0, now) }
@@ -74,12 +80,12 @@ pub(super) fn events(stored: &KeySetStatus, status: &KeySetStatus) -> Vec<Event>
     };
     let about = |reason, condition: Condition| Event { reason, key: None, note: condition.message };
     let told = [
-        turned("StandbyReady", ConditionStatus::True).map(|it| about(EventReason::StandbyReady, it)),
-        turned("Stalled", ConditionStatus::True).map(|it| about(EventReason::NameConflict, it)),
-        turned("RotationOverdue", ConditionStatus::True).map(|it| about(EventReason::RotationOverdue, it)),
-        turned("ClockUntrusted", ConditionStatus::True).map(|it| about(EventReason::ClockUntrusted, it)),
-        turned("Published", ConditionStatus::False)
-            .filter(|it| it.reason == "VisibilityLost")
+        turned(condition::STANDBY_READY, ConditionStatus::True).map(|it| about(EventReason::StandbyReady, it)),
+        turned(condition::STALLED, ConditionStatus::True).map(|it| about(EventReason::NameConflict, it)),
+        turned(condition::ROTATION_OVERDUE, ConditionStatus::True).map(|it| about(EventReason::RotationOverdue, it)),
+        turned(condition::CLOCK_UNTRUSTED, ConditionStatus::True).map(|it| about(EventReason::ClockUntrusted, it)),
+        turned(condition::PUBLISHED, ConditionStatus::False)
+            .filter(|it| it.reason == reason::VISIBILITY_LOST)
             .map(|it| about(EventReason::VisibilityLost, it)),
     ];
     let was_lost =
@@ -107,7 +113,7 @@ pub(super) fn overdue_time(view: &View<'_>, rotation: &Rotation<'_>) -> Timestam
 
 /// When a set that is not seen served becomes `VisibilityLost`.
 pub(super) fn visibility_deadline(view: &View<'_>, status: &KeySetStatus) -> Option<Timestamp> {
-    let published = status.conditions.iter().find(|it| it.r#type == "Published")?;
+    let published = status.conditions.iter().find(|it| it.r#type == condition::PUBLISHED)?;
     let doubted = published.status == ConditionStatus::Unknown;
     doubted.then(|| after(published.last_transition_time, view.contract.publication_delay))
 }
@@ -139,55 +145,58 @@ fn verdict(r#type: &'static str, status: ConditionStatus, reason: &'static str, 
 }
 
 fn ready(view: &View<'_>, status: &KeySetStatus, published: &Verdict) -> Verdict {
-    let not = |reason, message: String| verdict("Ready", ConditionStatus::False, reason, message);
+    let not = |reason, message: String| verdict(condition::READY, ConditionStatus::False, reason, message);
     if let Some(conflict) = view.name_conflict() {
-        return not("NameConflict", conflict);
+        return not(reason::NAME_CONFLICT, conflict);
+    }
+    if view.freeze() == Some(Freeze::Unclaimed) {
+        let doubt = view.visibility_doubt();
+        return not(
+            reason::BOOTSTRAPPING,
+            format!("Waiting to hear from every server that it never served this set. {doubt}"),
+        );
     }
     if status.active_key_name.is_none() && !view.ever_signed() {
-        return not("Bootstrapping", "The first key is being published.".to_owned());
+        return not(reason::BOOTSTRAPPING, "The first key is being published.".to_owned());
     }
     if status.active_key_name.is_none() {
         return not(
-            "NoActiveKey",
+            reason::NO_ACTIVE_KEY,
             "No key can sign: the private half of the active key is lost; a successor takes over as soon as it may."
                 .to_owned(),
         );
     }
     let served = |kid| view.observed.pass.iter().flat_map(|pass| &pass.replicas).any(|replica| replica.serves(kid));
     let nobody = status.active_key_id.as_ref().is_some_and(|kid| !served(kid));
-    if published.reason == "VisibilityLost" && nobody {
+    if published.reason == reason::VISIBILITY_LOST && nobody {
         return not(
-            "NotServed",
+            reason::NOT_SERVED,
             "No server replica serves the active key: see whether the servers run and reach the API server.".to_owned(),
         );
     }
-    verdict("Ready", ConditionStatus::True, "Serving", "The set is served and the active key signs.")
+    verdict(condition::READY, ConditionStatus::True, reason::SERVING, "The set is served and the active key signs.")
 }
 
 /// Judged by the active key alone, so that a new standby that is not seen yet does not make it flap.
 fn published(view: &View<'_>) -> Verdict {
-    let visible = || verdict("Published", ConditionStatus::True, "Visible", "Every server replica serves the set.");
+    let visible = || {
+        verdict(condition::PUBLISHED, ConditionStatus::True, reason::VISIBLE, "Every server replica serves the set.")
+    };
     if view.observed.key_set.spec.publication.visibility == VisibilitySource::Assumed {
         return verdict(
-            "Published",
+            condition::PUBLISHED,
             ConditionStatus::True,
-            "Visible",
+            reason::VISIBLE,
             "The ConfigMap is written; its readers are assumed to serve it.",
         );
     }
-    let stored = view.prior().and_then(|status| status.conditions.iter().find(|it| it.r#type == "Published"));
+    let stored = view.prior().and_then(|status| status.conditions.iter().find(|it| it.r#type == condition::PUBLISHED));
     let key = view.signing().or_else(|| view.staged().next());
     if key.is_some_and(|key| view.is_visible_now(key)) {
         return visible();
     }
-    let why = match &view.observed.pass {
-        Some(pass) => match &pass.state {
-            PassState::Incomplete(why) => why.clone(),
-            PassState::Complete => "A server replica does not serve the set yet.".to_owned(),
-        },
-        None => "No server replica has been asked yet.".to_owned(),
-    };
-    let doubtful = |status| verdict("Published", status, "WaitingForVisibility", why.clone());
+    let why = view.visibility_doubt();
+    let doubtful = |status| verdict(condition::PUBLISHED, status, reason::WAITING_FOR_VISIBILITY, why.clone());
     match stored {
         // No look was taken this time: nothing is known to have changed.
         Some(it) if view.observed.pass.is_none() && it.status == ConditionStatus::True => visible(),
@@ -196,18 +205,18 @@ fn published(view: &View<'_>) -> Verdict {
             if view.now < after(it.last_transition_time, view.contract.publication_delay) {
                 doubtful(ConditionStatus::Unknown)
             } else {
-                verdict("Published", ConditionStatus::False, "VisibilityLost", why)
+                verdict(condition::PUBLISHED, ConditionStatus::False, reason::VISIBILITY_LOST, why)
             }
         }
-        Some(it) if it.reason == "VisibilityLost" => {
-            verdict("Published", ConditionStatus::False, "VisibilityLost", why)
+        Some(it) if it.reason == reason::VISIBILITY_LOST => {
+            verdict(condition::PUBLISHED, ConditionStatus::False, reason::VISIBILITY_LOST, why)
         }
         _ => doubtful(ConditionStatus::False),
     }
 }
 
 fn standby_ready(view: &View<'_>) -> Verdict {
-    let not = |reason, message: String| verdict("StandbyReady", ConditionStatus::False, reason, message);
+    let not = |reason, message: String| verdict(condition::STANDBY_READY, ConditionStatus::False, reason, message);
     let signs_first = !view.ever_signed();
     let usable = |key: &&_| view.is_wanted_kind(key) && matches!(key.private, PrivateHalf::Stored(_));
     let Some(key) = view.staged().filter(usable).nth(usize::from(signs_first)) else {
@@ -216,19 +225,25 @@ fn standby_ready(view: &View<'_>) -> Verdict {
         } else {
             "The standby is being made."
         };
-        return not("Generating", message.to_owned());
+        return not(reason::GENERATING, message.to_owned());
     };
     match view.evidence_of(key).earliest_activation_time {
-        Some(time) if time <= view.now => {
-            verdict("StandbyReady", ConditionStatus::True, "VerifierCachesExpired", format!("{} may sign.", key.name))
+        Some(time) if time <= view.now => verdict(
+            condition::STANDBY_READY,
+            ConditionStatus::True,
+            reason::VERIFIER_CACHES_EXPIRED,
+            format!("{} may sign.", key.name),
+        ),
+        Some(time) => not(reason::WAITING_FOR_VERIFIER_CACHES, format!("{} may sign from {time}.", key.name)),
+        None => {
+            not(reason::WAITING_FOR_VERIFIER_CACHES, format!("{} is not seen served by every replica yet.", key.name))
         }
-        Some(time) => not("WaitingForVerifierCaches", format!("{} may sign from {time}.", key.name)),
-        None => not("WaitingForVerifierCaches", format!("{} is not seen served by every replica yet.", key.name)),
     }
 }
 
 fn rotation_overdue(view: &View<'_>) -> Verdict {
-    let on_schedule = verdict("RotationOverdue", ConditionStatus::False, "OnSchedule", "No rotation is due.");
+    let on_schedule =
+        verdict(condition::ROTATION_OVERDUE, ConditionStatus::False, reason::ON_SCHEDULE, "No rotation is due.");
     if view.signing().is_none() {
         return on_schedule;
     }
@@ -240,20 +255,17 @@ fn rotation_overdue(view: &View<'_>) -> Verdict {
     let since = due.map_or_else(|| "Due at once".to_owned(), |due| format!("Due since {due}"));
     if suspended {
         return verdict(
-            "RotationOverdue",
+            condition::ROTATION_OVERDUE,
             ConditionStatus::True,
-            "Suspended",
-            format!("{since}: rotation.mode is Suspended."),
+            reason::SUSPENDED,
+            format!("{since}. rotation.mode is Suspended."),
         );
     }
-    let why = match &view.observed.pass {
-        Some(pass) => match &pass.state {
-            PassState::Incomplete(why) => why.clone(),
-            PassState::Complete => "the next key may not sign yet.".to_owned(),
-        },
-        None => "the next key may not sign yet.".to_owned(),
+    let why = match view.fresh_pass() {
+        None => view.visibility_doubt(),
+        Some(_) => "The next key may not sign yet.".to_owned(),
     };
-    verdict("RotationOverdue", ConditionStatus::True, "VisibilityLost", format!("{since}: {why}"))
+    verdict(condition::ROTATION_OVERDUE, ConditionStatus::True, reason::VISIBILITY_LOST, format!("{since}. {why}"))
 }
 
 fn mixed_algorithms(view: &View<'_>) -> Option<Verdict> {
@@ -274,31 +286,33 @@ fn mixed_algorithms(view: &View<'_>) -> Option<Verdict> {
     let message = format!(
         "The set holds keys of more than one kind {until}. Some verifiers drop a whole set for one key that they do not know: older go-oidc, keyfunc, jwx, python-jose and jsonwebtoken up to 10."
     );
-    Some(verdict("MixedAlgorithms", ConditionStatus::True, "Migrating", message))
+    Some(verdict(condition::MIXED_ALGORITHMS, ConditionStatus::True, reason::MIGRATING, message))
 }
 
 fn unknown_key_id_window(view: &View<'_>, status: &KeySetStatus) -> Option<Verdict> {
     let end = status.unknown_key_id_end_time?;
     let (reason, message) = match view.signer().map(|signer| signer.reason) {
         Some(RotationReason::Bootstrap) => (
-            "FirstKey",
+            reason::FIRST_KEY,
             format!(
                 "The first key signed as soon as it was served: verifiers that knew this URL before may lack it until {end}. Choose rotation.firstKey AfterCacheAge for a URL in use."
             ),
         ),
         _ => (
-            "KeyLost",
+            reason::KEY_LOST,
             format!(
                 "A key had to take over before every cached copy had it: verifiers may meet an unknown kid until {end}."
             ),
         ),
     };
-    Some(verdict("UnknownKeyIDWindow", ConditionStatus::True, reason, message))
+    Some(verdict(condition::UNKNOWN_KEY_ID_WINDOW, ConditionStatus::True, reason, message))
 }
 
 fn clock_untrusted(view: &View<'_>) -> Option<Verdict> {
     match view.freeze() {
-        Some(Freeze::Clock(why)) => Some(verdict("ClockUntrusted", ConditionStatus::True, "ClockUntrusted", why)),
+        Some(Freeze::Clock(why)) => {
+            Some(verdict(condition::CLOCK_UNTRUSTED, ConditionStatus::True, condition::CLOCK_UNTRUSTED, why))
+        }
         _ => None,
     }
 }

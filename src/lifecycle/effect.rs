@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::observed::Fence;
+use crate::api::names::condition;
 use crate::api::{ConditionStatus, KeySetStatus, Lifecycle, RotationReason, SigningKeyStatus};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 
@@ -25,7 +26,7 @@ pub struct Plan {
 impl Plan {
     /// Whether only a person can move this set on.
     pub fn is_stalled(&self) -> bool {
-        self.status.conditions.iter().any(|it| it.r#type == "Stalled" && it.status == ConditionStatus::True)
+        self.status.conditions.iter().any(|it| it.r#type == condition::STALLED && it.status == ConditionStatus::True)
     }
 }
 

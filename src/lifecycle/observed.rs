@@ -198,7 +198,7 @@ pub struct Pass {
 /// Whether every endpoint answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PassState {
-    /// At least one endpoint, and each of them answered.
+    /// There are endpoints, and each of them answered, be it that it serves nothing.
     Complete,
     /// Someone did not; the text names the endpoint and what is wrong, for people.
     Incomplete(String),

@@ -38,11 +38,12 @@ fn report(view: &View<'_>) -> Vec<Effect> {
 type Rule = fn(&View<'_>) -> Vec<Effect>;
 
 const RULES: &[(&str, Rule)] = &[
+    // Before any status, because a status acknowledges the generation that asks for them.
+    ("record longer promises", ledger::record_promise),
     ("claim the KeySet", publication::claim),
     ("record lost evidence", publication::record_lost_evidence),
     ("record an activation", ledger::record_activation),
     ("record retirements", ledger::record_retirement),
-    ("record longer promises", ledger::record_promise),
     ("repair the Signer Secret", signer::repair_signer),
     ("repair Key Secrets", signer::repair_key_secrets),
     ("adopt published keys without a record", stage::adopt),

@@ -22,7 +22,8 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
     let unknown_key_id_end_time = unknown_key_id_end_time(view);
     let mut status = KeySetStatus {
         observed_generation: Some(key_set.generation),
-        observed_uid: Some(key_set.uid.clone()),
+        // Absent until the set is claimed: nothing that was seen before counts.
+        observed_uid: Some(key_set.uid.clone()).filter(|_| view.freeze() != Some(Freeze::Unclaimed)),
         active_key_name: signing.map(|key| key.name.clone()),
         active_key_id: signing.and_then(|key| key.kid().cloned()),
         signer_secret_name: view.signer().map(|_| key_set.signer_secret_name()),
@@ -120,6 +121,7 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
             // Only a change of an object ends these, and that wakes us by itself.
             Some(Freeze::Suspended | Freeze::NameConflict(_) | Freeze::Undecodable(_)) => None,
             Some(Freeze::Clock(_)) => Some(after(view.now, LONGEST_POLL)),
+            Some(Freeze::Unclaimed) => Some(after(view.now, CLAIM_POLL)),
             None => waits.into_iter().chain(removals).max().map(again),
         },
     }
@@ -179,9 +181,19 @@ fn last_rotation(view: &View<'_>) -> Option<LastRotation> {
 /// Until when verifiers may not know the signing key: it was switched to before every copy without it was gone.
 fn unknown_key_id_end_time(view: &View<'_>) -> Option<Timestamp> {
     let signer = view.signer()?;
-    let known = view.evidence_of(view.key(&signer.key_id)?).earliest_activation_time?;
-    let early = matches!(signer.reason, RotationReason::Bootstrap | RotationReason::KeyLost);
-    (early && known > view.now && known > signer.activation_time).then_some(known)
+    let stored = view.prior().filter(|status| {
+        let last = status.last_rotation.as_ref();
+        last.is_some_and(|last| last.time == signer.activation_time && last.key_name == signer.key_name)
+    });
+    let end = if let Some(status) = stored {
+        // What was told at the switch stands: later edits of the spec do not change what verifiers had then.
+        status.unknown_key_id_end_time
+    } else {
+        let early = matches!(signer.reason, RotationReason::Bootstrap | RotationReason::KeyLost);
+        let known = view.evidence_of(view.key(&signer.key_id)?).earliest_activation_time;
+        known.filter(|known| early && *known > signer.activation_time)
+    };
+    end.filter(|end| *end > view.now)
 }
 
 fn next_transition(view: &View<'_>) -> Option<NextTransition> {
@@ -200,7 +212,7 @@ fn next_transition(view: &View<'_>) -> Option<NextTransition> {
     match view.freeze() {
         Some(Freeze::Suspended) => next.waiting_for = Guard::Suspended,
         Some(Freeze::Clock(_)) => next.waiting_for = Guard::Clock,
-        Some(Freeze::NameConflict(_) | Freeze::Undecodable(_)) | None => {}
+        Some(Freeze::NameConflict(_) | Freeze::Undecodable(_) | Freeze::Unclaimed) | None => {}
     }
     Some(next)
 }
@@ -270,4 +282,5 @@ fn keep_previous_digests(status: &mut KeySetStatus, stored: &KeySetStatus) {
 }
 
 const SHORTEST_POLL: SignedDuration = SignedDuration::from_millis(100);
+const CLAIM_POLL: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_POLL: SignedDuration = SignedDuration::from_secs(30);

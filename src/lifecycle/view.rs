@@ -10,6 +10,7 @@ use super::observed::{
     Clock, ConfigMapContent, Key, Observed, Pass, PassState, PrivateHalf, Published, Signer, SignerContent,
     SignerSecret,
 };
+use super::publication;
 use crate::api::{KeySetStatus, Lifecycle, Origin, PublicationStatus, RotationMode, VisibilitySource};
 use crate::jose::{Digest, JwkSet, KeyId};
 
@@ -28,6 +29,8 @@ pub(super) enum Freeze {
     NameConflict(String),
     /// A SigningKey could not be read.
     Undecodable(String),
+    /// Nobody can tell yet whether the set was ever served.
+    Unclaimed,
     /// The clock is not to be believed.
     Clock(String),
     /// The user asked for it.
@@ -144,11 +147,21 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The pass, if it is complete and recent enough to act upon. Where visibility is assumed none is needed.
+    /// The pass, if it is complete, recent enough to act upon, and someone serves. Where visibility is assumed none is
+    /// needed.
     pub(super) fn fresh_pass(&self) -> Option<&'a Pass> {
         let pass = self.observed.pass.as_ref()?;
         let fresh = pass.state == PassState::Complete && self.now <= after(pass.time, MAX_PASS_AGE);
-        Some(pass).filter(|_| fresh)
+        Some(pass).filter(|pass| fresh && pass.replicas.iter().any(|replica| replica.served.is_some()))
+    }
+
+    /// What is wrong with the latest pass, for people.
+    pub(super) fn visibility_doubt(&self) -> String {
+        let Some(pass) = &self.observed.pass else { return "No server replica has been asked yet.".to_owned() };
+        match &pass.state {
+            PassState::Incomplete(why) => format!("Not every server replica is known to serve the set: {why}."),
+            PassState::Complete => "A server replica does not serve the set yet.".to_owned(),
+        }
     }
 
     /// Whether steps that need evidence of the replicas may be taken at all.
@@ -166,6 +179,9 @@ impl<'a> View<'a> {
         }
         if !self.observed.undecodable.is_empty() {
             return Some(Freeze::Undecodable(self.observed.undecodable.join(", ")));
+        }
+        if self.prior().is_none() && publication::is_unclaimable(self) {
+            return Some(Freeze::Unclaimed);
         }
         if let Clock::Untrusted(why) = &self.observed.clock {
             return Some(Freeze::Clock(why.clone()));

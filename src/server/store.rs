@@ -15,7 +15,10 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::index::{Answer, Change, Document, Name};
-use crate::{api::ServedSet, jose::KeyId};
+use crate::{
+    api::ServedSet,
+    jose::{Digest, KeyId},
+};
 
 /// What is answered for a set that is known.
 #[derive(Debug)]
@@ -68,8 +71,14 @@ pub(super) struct Store {
     history: Mutex<History>,
 }
 
-/// For each set and kid: when this process last stopped answering without it, `None` for never.
-type History = HashMap<Name, BTreeMap<KeyId, Option<Instant>>>;
+#[derive(Debug, Default)]
+struct History {
+    /// For each set and kid: when this process last stopped answering without it, `None` for never.
+    since: HashMap<Name, BTreeMap<KeyId, Option<Instant>>>,
+    /// Sets that were served and are gone: verifiers may still have them, so a new one of that name is not the first
+    /// (PROTOCOL 6). Reported without a key.
+    gone: HashMap<Name, (i64, Digest)>,
+}
 
 impl Store {
     /// The current answers.
@@ -96,8 +105,8 @@ impl Store {
         let now = clock();
         for name in names {
             match answers.pages.get(&name).map(AsRef::as_ref) {
-                Some(Page::Set(set)) => record(&mut history, name, &set.document.kids, now),
-                Some(Page::Waiting) | None => drop(history.remove(&name)),
+                Some(Page::Set(set)) => history.record(name, &set.document.kids, now),
+                Some(Page::Waiting) | None => history.forget(name, &before),
             }
         }
     }
@@ -106,8 +115,12 @@ impl Store {
     pub(super) fn ages(&self, answers: &Answers, now: Instant) -> BTreeMap<String, ServedSet> {
         let history = self.history();
         let mut sets = BTreeMap::new();
+        for (name, (revision, digest)) in &history.gone {
+            let set = ServedSet { revision: *revision, digest: digest.clone(), keys: BTreeMap::new() };
+            sets.insert(name.as_str().to_owned(), set);
+        }
         for (name, Set { document, .. }) in answers.sets() {
-            let seen = history.get(name);
+            let seen = history.since.get(name);
             let age = |kid| match seen.and_then(|seen| seen.get(kid)) {
                 Some(since) => since.map(|since| now.saturating_duration_since(since).as_secs_f64()),
                 None => Some(Duration::ZERO.as_secs_f64()),
@@ -124,12 +137,24 @@ impl Store {
     }
 }
 
-/// A kid that the document before had keeps its time; in the first document none was ever missing.
-fn record(history: &mut History, name: Name, kids: &[KeyId], now: Instant) {
-    let before = history.get(&name);
-    let since = |kid: &KeyId| before.and_then(|before| before.get(kid).copied().unwrap_or(Some(now)));
-    let seen = kids.iter().map(|kid| (kid.clone(), since(kid))).collect();
-    history.insert(name, seen);
+impl History {
+    /// A kid that the document before had keeps its time; in the first document none was ever missing.
+    fn record(&mut self, name: Name, kids: &[KeyId], now: Instant) {
+        self.gone.remove(&name);
+        let before = self.since.get(&name);
+        let since = |kid: &KeyId| before.and_then(|before| before.get(kid).copied().unwrap_or(Some(now)));
+        let seen = kids.iter().map(|kid| (kid.clone(), since(kid))).collect();
+        self.since.insert(name, seen);
+    }
+
+    fn forget(&mut self, name: Name, before: &Answers) {
+        self.since.remove(&name);
+        if let Some(Page::Set(set)) = before.pages.get(&name).map(AsRef::as_ref)
+            && self.gone.len() < MOST_GONE
+        {
+            self.gone.insert(name, (set.document.revision, set.document.digest.clone()));
+        }
+    }
 }
 
 fn render(document: Document) -> Set {
@@ -172,3 +197,6 @@ fn gzip(bytes: &[u8]) -> Option<Bytes> {
     encoder.write_all(bytes).ok()?;
     Some(encoder.finish().ok()?.into())
 }
+
+/// Names are made up by users, memory is not.
+const MOST_GONE: usize = 4096;

@@ -12,7 +12,6 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 use crate::api::ConditionStatus;
-use crate::controller::Error;
 use crate::lifecycle::{Effect, Observed, PassState, Plan};
 
 /// What the controller counts.
@@ -22,6 +21,7 @@ pub struct Metrics {
     writes: Family<Write, Counter>,
     leading: Gauge,
     replicas: Gauge,
+    complete: Gauge,
     sets: Arc<Mutex<HashMap<String, Set>>>,
 }
 
@@ -50,7 +50,16 @@ impl Metrics {
         registry.register("keyset_reconcile_passes", "Passes by outcome", self.passes.clone());
         registry.register("keyset_reconcile_writes", "Writes by what they do", self.writes.clone());
         registry.register("keyset_leader", "Whether this replica leads", self.leading.clone());
-        registry.register("keyset_visible_replicas", "Server replicas in the latest pass", self.replicas.clone());
+        registry.register(
+            "keyset_visible_replicas",
+            "Server replicas that answered the latest pass",
+            self.replicas.clone(),
+        );
+        registry.register(
+            "keyset_visibility_complete",
+            "Whether every server replica answered the latest pass",
+            self.complete.clone(),
+        );
         registry.register_collector(Box::new(Sets { sets: Arc::clone(&self.sets), clock }));
     }
 
@@ -65,9 +74,8 @@ impl Metrics {
             self.writes.get_or_create(&Write { effect: name(effect) }).inc();
         }
         if let Some(pass) = &observed.pass {
-            let complete = pass.state == PassState::Complete;
-            let answering = if complete { pass.replicas.len() } else { 0 };
-            self.replicas.set(i64::try_from(answering).unwrap_or(i64::MAX));
+            self.replicas.set(i64::try_from(pass.replicas.len()).unwrap_or(i64::MAX));
+            self.complete.set(i64::from(pass.state == PassState::Complete));
         }
         let is_true = |r#type: &str| {
             plan.status.conditions.iter().any(|it| it.r#type == r#type && it.status == ConditionStatus::True)
@@ -87,9 +95,9 @@ impl Metrics {
         self.passes.get_or_create(&Outcome { outcome: "Settled" }).inc();
     }
 
-    /// A pass failed.
-    pub fn failed(&self, error: &Error) {
-        self.passes.get_or_create(&Outcome { outcome: error.reason() }).inc();
+    /// A pass failed, for one of the controller's reasons.
+    pub fn failed(&self, reason: &'static str) {
+        self.passes.get_or_create(&Outcome { outcome: reason }).inc();
     }
 
     /// A KeySet is gone.
@@ -150,5 +158,25 @@ fn name(effect: &Effect) -> &'static str {
         Effect::DeleteKeySecret { .. } => "DeleteKeySecret",
         Effect::DeleteSigningKey { .. } => "DeleteSigningKey",
         Effect::RecordOwnership { .. } => "RecordOwnership",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::documented;
+
+    #[test]
+    fn docs_metrics_md_lists_every_metric() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        let scraped_at: fn() -> Timestamp = || "2026-01-01T00:01:00Z".parse().unwrap();
+        metrics.register(&mut registry, scraped_at);
+        metrics.settled();
+        metrics.writes.get_or_create(&Write { effect: "StageKey" }).inc();
+        let time = Some("2026-01-01T00:00:00Z".parse().unwrap());
+        let set = Set { activation_time: time, next_transition_time: time, ..Set::default() };
+        metrics.sets.lock().unwrap().insert("uid".to_owned(), set);
+        assert_eq!(documented::in_docs("## Controller"), documented::in_registry(&registry));
     }
 }

@@ -242,3 +242,40 @@ fn a_raised_lifetime_moves_the_promise_later_and_a_lowered_one_never_earlier() {
     let kept = ledger.earliest_removal_time.unwrap().duration_since(ledger.retirement_time.unwrap());
     assert_eq!(kept, SignedDuration::from_mins(10 + 100 * 60 + 5 + 24 * 60));
 }
+
+#[test]
+fn nothing_begins_before_every_replica_said_that_it_never_served_the_set() {
+    let mut world = World::at_defaults();
+    world.servers[1].answers = false;
+    world.run_for("1h");
+    assert!(world.keys.is_empty());
+    assert_eq!(world.condition("Ready").as_deref(), Some("False/Bootstrapping"));
+    assert_eq!(world.key_set.status.observed_uid, None);
+    world.servers[1].answers = true;
+    world.run_for("2s");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+}
+
+#[test]
+fn a_first_key_waits_where_a_replica_remembers_a_set_of_that_name() {
+    let mut world = World::at_defaults();
+    let gone = crate::jose::JwkSet::new(vec![World::jwk(crate::jose::Algorithm::ES256, 99)]).unwrap();
+    world.servers[0].served = Some((7, gone));
+    world.run_for("24h");
+    assert_eq!(world.signing_name(), None);
+    assert_eq!(world.key_set.status.publication.as_ref().unwrap().revision, Some(8));
+    world.run_for("6m");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+    assert_eq!(world.condition("UnknownKeyIDWindow"), None);
+}
+
+#[test]
+fn a_window_that_was_told_is_not_told_anew_when_the_cache_age_is_lowered() {
+    let mut world = steady();
+    assert_eq!(world.condition("UnknownKeyIDWindow").as_deref(), Some("True/FirstKey"));
+    world.run_for("25h");
+    assert_eq!(world.condition("UnknownKeyIDWindow"), None);
+    world.edit(|spec| spec.verifiers.max_cache_age = "1h".parse().unwrap());
+    world.run_for("1s");
+    assert_eq!(world.condition("UnknownKeyIDWindow"), None);
+}

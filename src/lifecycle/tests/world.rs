@@ -231,7 +231,11 @@ impl World {
             Algorithm::ES256 => PublicJwk::ec(algorithm, &[byte; 32], &[byte; 32]).unwrap(),
             Algorithm::ES384 => PublicJwk::ec(algorithm, &[byte; 48], &[byte; 48]).unwrap(),
             Algorithm::EdDSA => PublicJwk::okp(algorithm, &[byte; 32]).unwrap(),
-            _ => PublicJwk::rsa(algorithm, &[byte | 0x81; 256], &[1, 0, 1]).unwrap(),
+            _ => {
+                let mut modulus = [0x81; 256];
+                modulus[1] = byte;
+                PublicJwk::rsa(algorithm, &modulus, &[1, 0, 1]).unwrap()
+            }
         }
     }
 
@@ -255,7 +259,7 @@ impl World {
                 }),
             })
             .collect();
-        let silent = self.servers.iter().position(|server| !server.answers || server.served.is_none());
+        let silent = self.servers.iter().position(|server| !server.answers);
         let state = match silent {
             None if !replicas.is_empty() => PassState::Complete,
             None => PassState::Incomplete("no endpoint serves".to_owned()),

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     jose::KeyId,
-    server::report::{ReportError, Reporter},
+    server::{
+        index::{Answer, Change},
+        report::{ReportError, Reporter},
+    },
 };
 
 fn reporter(store: Arc<Store>, public: SocketAddr) -> Reporter {
@@ -91,4 +94,18 @@ async fn a_store_that_moves_on_meanwhile_is_asked_again() {
         let set = report.unwrap().sets.remove("auth/a").unwrap();
         assert!([revision - 1, revision].map(i64::from).contains(&set.revision));
     }
+}
+
+#[test]
+fn a_set_that_is_gone_is_remembered_without_a_key() {
+    let mut world = World::empty();
+    let now = Instant::now();
+    world.publish_at("a", 7, &document(&[1]), now);
+    let gone = Change { name: Name::new("auth", "a"), answer: Answer::Unknown, refusal: None };
+    world.store.apply(vec![gone], || now);
+    let set = world.store.ages(&world.store.answers(), now).remove("auth/a").unwrap();
+    assert_eq!((set.revision, set.keys.len()), (7, 0));
+    world.publish_at("a", 8, &document(&[2]), now);
+    let set = world.store.ages(&world.store.answers(), now).remove("auth/a").unwrap();
+    assert_eq!((set.revision, set.keys.len()), (8, 1));
 }
