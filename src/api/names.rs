@@ -80,8 +80,6 @@ pub mod condition {
     pub const MIXED_ALGORITHMS: &str = "MixedAlgorithms";
     /// A verifier may meet a kid that it does not know, after a forced switch. Only while it is so.
     pub const UNKNOWN_KEY_ID_WINDOW: &str = "UnknownKeyIDWindow";
-    /// A token with an unknown kid was seen. Only while it is so.
-    pub const UNKNOWN_KEY_ID: &str = "UnknownKeyID";
     /// The clock of the operator went backwards or far ahead. Only while it is so.
     pub const CLOCK_UNTRUSTED: &str = "ClockUntrusted";
 }
@@ -100,14 +98,6 @@ pub mod reason {
     pub const NOT_SERVED: &str = "NotServed";
     /// Accepted: the spec is understood and can be honoured.
     pub const ACCEPTED: &str = "Accepted";
-    /// Not Accepted: a key cannot be imported.
-    pub const INVALID_IMPORT: &str = "InvalidImport";
-    /// Not Accepted: the pinned key cannot sign.
-    pub const PIN_UNAVAILABLE: &str = "PinUnavailable";
-    /// Not Accepted: the administrator has not consented to the issuer.
-    pub const ISSUER_NOT_ALLOWED: &str = "IssuerNotAllowed";
-    /// Not Accepted: another KeySet has the issuer.
-    pub const ISSUER_CONFLICT: &str = "IssuerConflict";
     /// Not Ready and not Accepted: the spec has values of a later version.
     pub const UNKNOWN_VALUE: &str = "UnknownValue";
     /// Published: every replica serves the set.
@@ -124,8 +114,6 @@ pub mod reason {
     pub const WAITING_FOR_VERIFIER_CACHES: &str = "WaitingForVerifierCaches";
     /// Not overdue.
     pub const ON_SCHEDULE: &str = "OnSchedule";
-    /// Overdue: the active key is pinned.
-    pub const PINNED: &str = "Pinned";
     /// Overdue: the rotation is suspended.
     pub const SUSPENDED: &str = "Suspended";
     /// Ready, of a SigningKey: the Key Secret holds the private half of the published key.

@@ -1,0 +1,43 @@
+//! The documents name what the code has: every condition, reason and event, and no other.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{collections::BTreeSet, fs};
+
+#[test]
+fn docs_conditions_md_lists_every_condition_and_reason() {
+    let names = fs::read_to_string("src/api/names.rs").unwrap();
+    let module = |name: &str| {
+        let start = names.find(&format!("pub mod {name} {{")).unwrap();
+        constants(names[start..].split("\n}").next().unwrap())
+    };
+    let cells = |column| cells("## KeySet", column).into_iter().chain(cells("## SigningKey", column)).collect();
+    let (conditions, reasons): (BTreeSet<_>, BTreeSet<_>) = (cells(1), cells(2));
+    assert_eq!(conditions, module("condition"));
+    // One condition is its own reason.
+    let reasons: BTreeSet<_> = reasons.into_iter().filter(|reason| reason != "ClockUntrusted").collect();
+    assert_eq!(reasons, module("reason"));
+}
+
+#[test]
+fn docs_conditions_md_lists_every_event() {
+    let source = fs::read_to_string("src/lifecycle/effect.rs").unwrap();
+    let known =
+        source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \"")).collect::<Vec<_>>();
+    let known: BTreeSet<_> = known.into_iter().map(|(_, text)| text.trim_end_matches("\",").to_owned()).collect();
+    assert!(known.len() > 10);
+    assert_eq!(cells("## Events", 1), known);
+}
+
+/// The values of `pub const NAME: &str = "value";`.
+fn constants(source: &str) -> BTreeSet<String> {
+    let values = source.lines().filter_map(|line| line.split_once(": &str = \"")?.1.strip_suffix("\";"));
+    values.map(ToOwned::to_owned).collect()
+}
+
+/// What is between backticks in a column of the table under a heading.
+fn cells(heading: &str, column: usize) -> BTreeSet<String> {
+    let document = fs::read_to_string("docs/conditions.md").unwrap();
+    let section = document.split(heading).nth(1).unwrap().split("\n## ").next().unwrap().to_owned();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| row.split('|').nth(column).unwrap().trim().trim_matches('`').to_owned()).collect()
+}
