@@ -10,10 +10,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::ObjectMeta;
 use serde_json::json;
 
+use super::context::Context;
 use super::error::Error;
-use super::objects::{Object, Objects, fence, is_ours, labels};
-use super::observe::owner_references;
-use super::reconcile::Context;
+use super::objects::{Object, Objects, fence, is_ours, labels, owner_references};
 use super::secret::Secret;
 use crate::api::{KeySet, Lifecycle, Origin, SigningKey, SigningKeySpec, SigningKeyStatus, names};
 use crate::jose::{Digest, JwkSet, KeyId, PublicJwk};

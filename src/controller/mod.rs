@@ -13,6 +13,7 @@
 mod apply;
 mod backoff;
 mod clock;
+mod context;
 mod error;
 mod events;
 mod leader;

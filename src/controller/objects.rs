@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, DeserializeGuard, DynamicObject, NamespaceResourceScope, ObjectMeta};
 use kube::{Api, Client, Resource};
@@ -17,8 +18,8 @@ use serde::de::DeserializeOwned;
 use super::error::Error;
 use super::secret::Secret;
 use crate::api::names::{FIELD_MANAGER, LABEL_KEY_SET, LABEL_MANAGED_BY, MANAGED_BY};
-use crate::api::{KeySet, SigningKey};
-use crate::lifecycle::Fence;
+use crate::api::{DeletionPolicy, KeySet, SigningKey};
+use crate::lifecycle::{Fence, ObservedKeySet};
 
 /// The objects of one namespace.
 #[derive(Clone)]
@@ -156,6 +157,19 @@ pub(super) fn labels(key_set: &str) -> BTreeMap<String, String> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
+}
+
+/// Owner references as `deletionPolicy` wants them: ours or none.
+pub(super) fn owner_references(key_set: &ObservedKeySet) -> Option<Vec<OwnerReference>> {
+    (key_set.spec.deletion_policy == DeletionPolicy::Delete).then(|| {
+        vec![OwnerReference {
+            api_version: KeySet::api_version(&()).into_owned(),
+            kind: KeySet::kind(&()).into_owned(),
+            name: key_set.name.clone(),
+            uid: key_set.uid.clone(),
+            ..OwnerReference::default()
+        }]
+    })
 }
 
 /// Identity and version of an object that was read.

@@ -5,13 +5,12 @@
 
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::{Resource, ResourceExt};
 
+use super::context::Context;
 use super::error::Error;
 use super::objects::{Objects, fence, is_ours};
-use super::reconcile::Context;
 use super::secret::Secret;
 use crate::api::{DeletionPolicy, KeySet, RotationReason, SigningKey, VisibilitySource, names};
 use crate::jose::{Digest, JwkSet, KeyId};
@@ -48,19 +47,6 @@ pub(super) async fn observe(context: &Context, objects: &Objects, name: &str) ->
     keys.sort_by_key(|key| key.sequence);
     let key_set = observed_key_set(key_set);
     Ok(Some(Observed { key_set, keys, undecodable, stray_key_secret, obstacle: None, signer, published, pass, clock }))
-}
-
-/// Owner references as `deletionPolicy` wants them: ours or none.
-pub(super) fn owner_references(key_set: &ObservedKeySet) -> Option<Vec<OwnerReference>> {
-    (key_set.spec.deletion_policy == DeletionPolicy::Delete).then(|| {
-        vec![OwnerReference {
-            api_version: KeySet::api_version(&()).into_owned(),
-            kind: KeySet::kind(&()).into_owned(),
-            name: key_set.name.clone(),
-            uid: key_set.uid.clone(),
-            ..OwnerReference::default()
-        }]
-    })
 }
 
 fn observed_key_set(key_set: KeySet) -> ObservedKeySet {

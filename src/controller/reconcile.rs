@@ -4,34 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
-use kube::{Client, ResourceExt};
 
 use super::apply::apply;
-use super::backoff::{Backoff, spread};
-use super::clock::{self, now};
+use super::backoff::spread;
+use super::clock::now;
+use super::context::Context;
 use super::error::{Error, RetryClass};
-use super::events::Events;
 use super::objects::Objects;
 use super::observe::observe;
-use super::prober::Prober;
 use super::unreadable;
 use crate::api::KeySet;
-use crate::key_material::Generator;
 use crate::lifecycle::{Plan, plan};
-use crate::telemetry::controller::Metrics;
-
-/// What a pass needs beside the KeySet.
-pub(super) struct Context {
-    pub(super) client: Client,
-    pub(super) generator: Generator,
-    pub(super) prober: Prober,
-    pub(super) watch: clock::Watch,
-    pub(super) events: Events,
-    pub(super) backoff: Backoff,
-    pub(super) metrics: Metrics,
-}
 
 /// Brings one KeySet to where it should be now; gives when to look again.
 pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: Arc<Context>) -> Result<Action, Error> {

@@ -16,10 +16,11 @@ use tokio::net::TcpListener;
 
 use super::backoff::Backoff;
 use super::clock::{Watch, now};
+use super::context::Context;
 use super::events::Events;
 use super::leader::{Leadership, Lease};
 use super::prober::{Endpoints, Prober};
-use super::reconcile::{Context, reconcile, retry};
+use super::reconcile::{reconcile, retry};
 use crate::api::names::{LABEL_KEY_SET, LABEL_MANAGED_BY, MANAGED_BY};
 use crate::api::{KeySet, SigningKey};
 use crate::key_material::Generator;

@@ -8,9 +8,9 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::clock::now;
+use super::context::Context;
 use super::error::Error;
 use super::objects::Objects;
-use super::reconcile::Context;
 use crate::api::{KeySet, names};
 use crate::lifecycle::{Event, EventReason};
 

@@ -11,6 +11,7 @@ use super::effect::{Event, EventReason};
 use super::observed::PrivateHalf;
 use super::schedule::Rotation;
 use super::stage::is_at_bound;
+use super::verdict::{Verdict, verdict};
 use super::view::{Freeze, View};
 use crate::api::names::{condition, reason};
 use crate::api::{
@@ -41,35 +42,6 @@ pub(super) fn conditions(view: &View<'_>, status: &KeySetStatus) -> Vec<Conditio
     let stored = &view.observed.key_set.status.conditions;
     let generation = view.observed.key_set.generation;
     verdicts.into_iter().map(|verdict| verdict.condition(stored, generation, view.now)).collect()
-}
-
-/// The one condition of a SigningKey.
-pub(super) fn key_ready(stored: &[Condition], private: PrivateKeyState, now: Timestamp) -> Condition {
-    let verdict = match private {
-        PrivateKeyState::Stored => verdict(
-            condition::READY,
-            ConditionStatus::True,
-            reason::STORED,
-            "The Key Secret holds the private half of the published key.",
-        ),
-        PrivateKeyState::Destroyed => verdict(
-            condition::READY,
-            ConditionStatus::True,
-            reason::DESTROYED,
-            "The private half was destroyed when the key had ended.",
-        ),
-        PrivateKeyState::None => {
-            verdict(condition::READY, ConditionStatus::True, reason::PUBLIC_ONLY, "The key signs elsewhere.")
-        }
-        PrivateKeyState::Lost => verdict(
-            condition::READY,
-            ConditionStatus::False,
-            reason::LOST,
-            "The Key Secret is gone: another key takes its place.",
-        ),
-    };
-    // Its status has the generation once; a condition with its own would change with every write.
-    Condition { observed_generation: None, ..verdict.condition(stored, 0, now) }
 }
 
 /// Events that a change of status is worth.
@@ -116,32 +88,6 @@ pub(super) fn visibility_deadline(view: &View<'_>, status: &KeySetStatus) -> Opt
     let published = status.conditions.iter().find(|it| it.r#type == condition::PUBLISHED)?;
     let doubted = published.status == ConditionStatus::Unknown;
     doubted.then(|| after(published.last_transition_time, view.contract.publication_delay))
-}
-
-#[derive(Clone)]
-struct Verdict {
-    r#type: &'static str,
-    status: ConditionStatus,
-    reason: &'static str,
-    message: String,
-}
-
-impl Verdict {
-    fn condition(self, stored: &[Condition], generation: i64, now: Timestamp) -> Condition {
-        let before = stored.iter().find(|it| it.r#type == self.r#type && it.status == self.status);
-        Condition {
-            r#type: self.r#type.to_owned(),
-            status: self.status,
-            observed_generation: Some(generation),
-            last_transition_time: before.map_or(now, |before| before.last_transition_time),
-            reason: self.reason.to_owned(),
-            message: self.message,
-        }
-    }
-}
-
-fn verdict(r#type: &'static str, status: ConditionStatus, reason: &'static str, message: impl Into<String>) -> Verdict {
-    Verdict { r#type, status, reason, message: message.into() }
 }
 
 fn ready(view: &View<'_>, status: &KeySetStatus, published: &Verdict) -> Verdict {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::contract::after;
 use super::effect::Effect;
 use super::observed::{Clock, Key, SignerSecret};
-use super::status::signing_key_status;
+use super::record::record;
 use super::view::View;
 use crate::api::Lifecycle;
 
@@ -95,12 +95,6 @@ fn retired(view: &View<'_>, key: &Key, signer: &SignerSecret, successor: Timesta
         earliest_removal_time: key.lifecycle.earliest_removal_time.max(Some(after(retirement, longest))),
         ..key.lifecycle.clone()
     }
-}
-
-/// The write of a ledger.
-pub(super) fn record(view: &View<'_>, key: &Key, lifecycle: Lifecycle) -> Effect {
-    let status = signing_key_status(view, &Key { lifecycle: lifecycle.clone(), ..key.clone() });
-    Effect::RecordKey { key: key.name.clone(), fence: key.fence.clone(), lifecycle, status }
 }
 
 /// Two switches in one second must not tie.

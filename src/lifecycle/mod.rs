@@ -20,12 +20,14 @@ mod ledger;
 mod observed;
 mod plan;
 mod publication;
+mod record;
 mod retire;
 mod rotate;
 mod schedule;
 mod signer;
 mod stage;
 mod status;
+mod verdict;
 mod view;
 
 pub use contract::Contract;

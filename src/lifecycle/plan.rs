@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::effect::{Effect, Plan};
 use super::observed::{Observed, Ownership};
 use super::view::View;
-use super::{conditions, ledger, publication, retire, rotate, signer, stage, status};
+use super::{conditions, ledger, publication, record, retire, rotate, signer, stage, status};
 
 /// The next writes for what was observed at `now`, the status that tells of it, and when to look again.
 ///
@@ -31,8 +31,8 @@ fn own(view: &View<'_>) -> Vec<Effect> {
 
 /// Reports on SigningKeys whose status is not what was seen.
 fn report(view: &View<'_>) -> Vec<Effect> {
-    let stale = view.observed.keys.iter().filter(|key| !status::is_reported(view, key));
-    stale.map(|key| ledger::record(view, key, key.lifecycle.clone())).collect()
+    let stale = view.observed.keys.iter().filter(|key| !record::is_reported(view, key));
+    stale.map(|key| record::record(view, key, key.lifecycle.clone())).collect()
 }
 
 type Rule = fn(&View<'_>) -> Vec<Effect>;

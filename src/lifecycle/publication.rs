@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use super::effect::{Effect, PublishCause};
 use super::evidence;
-use super::observed::{Ownership, PassState, Published, Signer};
+use super::observed::{Ownership, Published};
 use super::view::View;
-use crate::api::{PublicationStatus, VisibilitySource};
+use crate::api::PublicationStatus;
 use crate::jose::{Digest, JwkSet, KeyId, PublicJwk};
 
 /// Stores the loss of evidence before a repair makes it invisible.
@@ -21,16 +21,8 @@ pub(super) fn record_lost_evidence(view: &View<'_>) -> Vec<Effect> {
 
 /// Stores the first claim on a KeySet: until then nothing of it was ever seen.
 pub(super) fn claim(view: &View<'_>) -> Vec<Effect> {
-    let claimable = view.prior().is_none() && !is_unclaimable(view);
+    let claimable = view.prior().is_none() && !view.is_unclaimable();
     claimable.then_some(Effect::RecordStatus).into_iter().collect()
-}
-
-/// Whether it is not known yet if a set of this name was ever served: no object is there, and a replica is silent that
-/// may remember one (PROTOCOL 6).
-pub(super) fn is_unclaimable(view: &View<'_>) -> bool {
-    let needed = view.observed.key_set.spec.publication.visibility == VisibilitySource::Replicas;
-    let complete = view.observed.pass.as_ref().is_some_and(|pass| pass.state == PassState::Complete);
-    needed && !complete && is_untouched(view)
 }
 
 /// Stores the digest of the set to publish, before the set is written.
@@ -60,7 +52,7 @@ pub(super) fn status(view: &View<'_>) -> PublicationStatus {
         // A revision is claimed for the first document only where nothing of that name exists (PROTOCOL 6).
         return PublicationStatus {
             config_map_name,
-            revision: is_virgin(view).then_some(1),
+            revision: view.is_virgin().then_some(1),
             key_count: Some(0),
             ..PublicationStatus::default()
         };
@@ -118,19 +110,6 @@ fn next_revision(view: &View<'_>) -> i64 {
     let remembered = [stored.and_then(|publication| publication.revision), annotated, witnessed];
     // Without any memory the set may still have been published before: revision 1 is for claimed first documents only.
     remembered.into_iter().flatten().max().unwrap_or(1).saturating_add(1)
-}
-
-/// Whether nothing of that name was found anywhere.
-fn is_virgin(view: &View<'_>) -> bool {
-    let served = view.observed.pass.iter().flat_map(|pass| &pass.replicas).any(|replica| replica.served.is_some());
-    !served && is_untouched(view)
-}
-
-/// Whether no object of that name is there.
-fn is_untouched(view: &View<'_>) -> bool {
-    let observed = view.observed;
-    let keys = !observed.keys.is_empty() || !observed.undecodable.is_empty() || observed.stray_key_secret;
-    !keys && observed.signer == Signer::Absent && observed.published == Published::Absent
 }
 
 fn is_config_map_right(view: &View<'_>) -> bool {

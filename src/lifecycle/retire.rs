@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::contract::after;
 use super::effect::{DeleteCause, Effect};
-use super::ledger::record;
 use super::observed::{Fence, Key, PrivateHalf};
+use super::record::record;
 use super::signer::bar;
 use super::view::View;
 use crate::api::Lifecycle;

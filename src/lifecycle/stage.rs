@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::contract::after;
 use super::effect::Effect;
 use super::observed::{Key, PrivateHalf};
-use super::status::created_status;
+use super::record::created_status;
 use super::view::{View, wanted_rsa_bits};
 use crate::api::{FirstKey, Lifecycle, PrivateKeyState};
 use crate::jose::PublicJwk;

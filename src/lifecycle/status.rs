@@ -6,12 +6,13 @@ use super::conditions;
 use super::contract::after;
 use super::observed::{Key, PrivateHalf};
 use super::publication;
+use super::record::private_key_state;
 use super::retire::destruction_time;
 use super::schedule::{Rotation, Window};
-use super::view::{Freeze, View, is_active};
+use super::view::{Freeze, View};
 use crate::api::{
-    Condition, Guard, KeySetStatus, KeyState, KeyStatus, LastRotation, Lifecycle, NextTransition, Origin,
-    PrivateKeyState, RotationReason, SigningKeyState, SigningKeyStatus, TransitionAction, VisibilitySource,
+    Guard, KeySetStatus, KeyState, KeyStatus, LastRotation, NextTransition, Origin, RotationReason, TransitionAction,
+    VisibilitySource,
 };
 use crate::jose::KeyId;
 
@@ -37,57 +38,6 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
     status.conditions = conditions::conditions(view, &status);
     keep_previous_digests(&mut status, &key_set.status);
     status
-}
-
-/// Whether the stored status of a SigningKey says what was seen, and of its latest generation.
-pub(super) fn is_reported(view: &View<'_>, key: &Key) -> bool {
-    let seen = SigningKeyStatus { observed_generation: Some(key.generation), ..signing_key_status(view, key) };
-    key.status.as_ref() == Some(&seen)
-}
-
-/// The status of one SigningKey, for the generation that a write of it makes.
-///
-/// SigningKey has no status subresource, so every write counts one generation on (docs/adr/0002).
-pub(super) fn signing_key_status(view: &View<'_>, key: &Key) -> SigningKeyStatus {
-    let stored = key.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    reported(stored, signing_key_state(key), private_key_state(key), key.generation + 1, view.now)
-}
-
-/// The status of a SigningKey that is about to be created.
-pub(super) fn created_status(view: &View<'_>, lifecycle: &Lifecycle, private: PrivateKeyState) -> SigningKeyStatus {
-    let state = match () {
-        () if lifecycle.activation_time.is_none() => SigningKeyState::Staged,
-        () if is_active(lifecycle) => SigningKeyState::Active,
-        () => SigningKeyState::Retiring,
-    };
-    reported(&[], state, private, 1, view.now)
-}
-
-fn reported(
-    stored: &[Condition],
-    state: SigningKeyState,
-    private_key: PrivateKeyState,
-    generation: i64,
-    now: Timestamp,
-) -> SigningKeyStatus {
-    SigningKeyStatus {
-        conditions: vec![conditions::key_ready(stored, private_key, now)],
-        observed_generation: Some(generation),
-        state: Some(state),
-        private_key: Some(private_key),
-    }
-}
-
-fn signing_key_state(key: &Key) -> SigningKeyState {
-    match () {
-        () if key.lifecycle.revocation_time.is_some() => SigningKeyState::Revoked,
-        () if key.lifecycle.removal_time.is_some() => SigningKeyState::Removed,
-        () if key.origin == Origin::External => SigningKeyState::External,
-        () if key.is_active() => SigningKeyState::Active,
-        () if key.is_retired() => SigningKeyState::Retiring,
-        () if key.jwk.is_some() => SigningKeyState::Staged,
-        () => SigningKeyState::Pending,
-    }
 }
 
 /// When time alone next changes the plan or the status.
@@ -151,15 +101,6 @@ fn key_status(view: &View<'_>, key: &Key) -> KeyStatus {
         activation_time: key.lifecycle.activation_time,
         retirement_time: key.lifecycle.retirement_time,
         earliest_removal_time: key.lifecycle.earliest_removal_time.filter(|_| key.is_retired()),
-    }
-}
-
-fn private_key_state(key: &Key) -> PrivateKeyState {
-    match (&key.private, key.origin) {
-        (PrivateHalf::Stored(_), _) => PrivateKeyState::Stored,
-        (_, Origin::External) => PrivateKeyState::None,
-        _ if key.is_over() || key.is_retired() => PrivateKeyState::Destroyed,
-        _ => PrivateKeyState::Lost,
     }
 }
 

@@ -10,7 +10,6 @@ use super::observed::{
     Clock, ConfigMapContent, Key, Observed, Pass, PassState, PrivateHalf, Published, Signer, SignerContent,
     SignerSecret,
 };
-use super::publication;
 use crate::api::{KeySetStatus, Lifecycle, Origin, PublicationStatus, RotationMode, VisibilitySource};
 use crate::jose::{Digest, JwkSet, KeyId};
 
@@ -180,13 +179,34 @@ impl<'a> View<'a> {
         if !self.observed.undecodable.is_empty() {
             return Some(Freeze::Undecodable(self.observed.undecodable.join(", ")));
         }
-        if self.prior().is_none() && publication::is_unclaimable(self) {
+        if self.prior().is_none() && self.is_unclaimable() {
             return Some(Freeze::Unclaimed);
         }
         if let Clock::Untrusted(why) = &self.observed.clock {
             return Some(Freeze::Clock(why.clone()));
         }
         (self.observed.key_set.spec.rotation.mode == RotationMode::Suspended).then_some(Freeze::Suspended)
+    }
+
+    /// Whether it is not known yet if a set of this name was ever served: no object is there, and a replica is silent that
+    /// may remember one (PROTOCOL 6).
+    pub(super) fn is_unclaimable(&self) -> bool {
+        let needed = self.observed.key_set.spec.publication.visibility == VisibilitySource::Replicas;
+        let complete = self.observed.pass.as_ref().is_some_and(|pass| pass.state == PassState::Complete);
+        needed && !complete && self.is_untouched()
+    }
+
+    /// Whether nothing of that name was found anywhere.
+    pub(super) fn is_virgin(&self) -> bool {
+        let served = self.observed.pass.iter().flat_map(|pass| &pass.replicas).any(|replica| replica.served.is_some());
+        !served && self.is_untouched()
+    }
+
+    /// Whether no object of that name is there.
+    fn is_untouched(&self) -> bool {
+        let observed = self.observed;
+        let keys = !observed.keys.is_empty() || !observed.undecodable.is_empty() || observed.stray_key_secret;
+        !keys && observed.signer == Signer::Absent && observed.published == Published::Absent
     }
 
     /// What is in the way, and what to do about it.
