@@ -139,14 +139,18 @@ async fn hundred(stage: &Stage) {
 
 /// The public port against nginx with the same document as a file.
 async fn requests(stage: &Stage) {
-    let spec = json!({
+    let mut spec = json!({
         "algorithm": "RS256",
         "tokens": {"maxLifetime": "1h"},
         "verifiers": {"maxCacheAge": "2s"},
         "clockSkew": "1s",
-        "rotation": {"mode": "OnRequest", "after": "2020-01-01T00:00:00Z"},
+        "rotation": {"mode": "OnRequest"},
         "publication": {"cacheMaxAge": "1s", "maxDelay": "2s"},
     });
+    stage.apply("hot", &spec).await;
+    let key_set = stage.wait_status("hot", has_standby).await;
+    let standby = key_set.status.iter().flat_map(|status| &status.keys).find(|key| key.state != KeyState::Active);
+    spec["rotation"]["after"] = json!(standby.and_then(|key| key.earliest_activation_time));
     stage.apply("hot", &spec).await;
     let key_count = |key_set: &KeySet| {
         let status = key_set.status.as_ref();

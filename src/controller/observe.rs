@@ -20,9 +20,32 @@ use crate::lifecycle::{
     SignerContent, SignerSecret,
 };
 
+/// Which SigningKeys to look at.
+pub(super) enum Keys {
+    /// All of the KeySet.
+    Listed,
+    /// Those of these names. After a write of ours the API server answers a list only when it has heard from etcd that
+    /// nothing else changed, which takes it up to 100 ms; it answers for a name at once.
+    Named(Vec<String>),
+}
+
 /// Looks at a KeySet and all that belongs to it. `None`: there is no such KeySet, or it is being deleted.
-pub(super) async fn observe(context: &Context, objects: &Objects, name: &str) -> Result<Option<Observed>, Error> {
-    let (key_set, signing_keys) = tokio::try_join!(objects.key_set(name), objects.signing_keys(name))?;
+pub(super) async fn observe(
+    context: &Context,
+    objects: &Objects,
+    name: &str,
+    keys: Keys,
+) -> Result<Option<Observed>, Error> {
+    let signing_keys = async {
+        match keys {
+            Keys::Listed => objects.signing_keys(name).await,
+            Keys::Named(names) => {
+                let found = try_join_all(names.iter().map(|name| objects.signing_key(name))).await?;
+                Ok(found.into_iter().flatten().collect())
+            }
+        }
+    };
+    let (key_set, signing_keys) = tokio::try_join!(objects.key_set(name), signing_keys)?;
     let key_set = match key_set {
         None => return Ok(None),
         Some(DeserializeGuard(Err(unreadable))) => return Err(Error::Unreadable { why: unreadable.error }),

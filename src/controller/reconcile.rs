@@ -14,10 +14,10 @@ use super::clock::now;
 use super::context::Context;
 use super::error::{Error, RetryClass};
 use super::objects::Objects;
-use super::observe::observe;
+use super::observe::{Keys, observe};
 use super::unreadable;
 use crate::api::KeySet;
-use crate::lifecycle::{Plan, plan};
+use crate::lifecycle::{Effect, Observed, Plan, plan};
 
 /// Brings one KeySet to where it should be now; gives when to look again.
 pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: Arc<Context>) -> Result<Action, Error> {
@@ -25,8 +25,9 @@ pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: 
     let uid = trigger.uid().unwrap_or_default();
     let objects = Objects::new(context.client.clone(), &namespace);
     let mut obstacle = None;
+    let mut keys = Keys::Listed;
     for _ in 0..MOST_ROUNDS {
-        let observed = observe(&context, &objects, &name).await;
+        let observed = observe(&context, &objects, &name, std::mem::replace(&mut keys, Keys::Listed)).await;
         if let Err(Error::Unreadable { why }) = &observed {
             unreadable::report(&context, &objects, &trigger, why).await?;
         }
@@ -38,7 +39,7 @@ pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: 
             return Ok(settled(&context, &uid, &plan));
         }
         match apply(&context, &objects, &observed, &plan).await {
-            Ok(()) => {}
+            Ok(()) => keys = Keys::Named(names_after(&observed, &plan)),
             Err(error) if error.retry_class() == RetryClass::AtOnce => tracing::debug!(%error, "looking again"),
             // A name that only the write finds taken is part of the next look.
             Err(Error::NameConflict { object }) => obstacle = Some(object),
@@ -61,6 +62,19 @@ pub(super) fn retry(trigger: Arc<PartialObjectMeta<KeySet>>, error: &Error, cont
     context.metrics.failed(error.reason());
     tracing::warn!(%namespace, key_set = %name, %error, reason = error.reason(), wait_ms = wait.as_millis(), "pass failed");
     Action::requeue(wait)
+}
+
+/// The SigningKeys that there are after the plan. One that somebody else makes meanwhile is in the way of our next, and
+/// wakes the next pass: a set never shrinks because a key is not looked at (PROTOCOL 3).
+fn names_after(observed: &Observed, plan: &Plan) -> Vec<String> {
+    let seen = observed.keys.iter().map(|key| &key.name).chain(&observed.undecodable).cloned();
+    let made = plan.effects.iter().filter_map(|effect| match effect {
+        Effect::StageKey { sequence, .. } | Effect::AdoptKey { sequence, .. } => {
+            Some(format!("{}-{sequence}", observed.key_set.name))
+        }
+        _ => None,
+    });
+    seen.chain(made).collect()
 }
 
 fn settled(context: &Context, uid: &str, plan: &Plan) -> Action {
