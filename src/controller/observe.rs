@@ -22,29 +22,27 @@ use crate::lifecycle::{
 
 /// Looks at a KeySet and all that belongs to it. `None`: there is no such KeySet, or it is being deleted.
 pub(super) async fn observe(context: &Context, objects: &Objects, name: &str) -> Result<Option<Observed>, Error> {
-    let (key_set, signing_keys) = tokio::try_join!(objects.key_set(name), objects.signing_keys(name))?;
-    let key_set = match key_set {
+    // First of all: what is read after it may be newer than its status, never older.
+    let key_set = match objects.key_set(name).await? {
         None => return Ok(None),
         Some(DeserializeGuard(Err(unreadable))) => return Err(Error::Unreadable { why: unreadable.error }),
         Some(DeserializeGuard(Ok(key_set))) if key_set.meta().deletion_timestamp.is_some() => return Ok(None),
         Some(DeserializeGuard(Ok(key_set))) => key_set,
     };
-    let (signing_keys, undecodable) = decoded(signing_keys);
     let contract = Contract::new(&key_set.spec);
-    let replicas = key_set.spec.publication.visibility == VisibilitySource::Replicas;
-    let signer_secret = key_set.signer_secret_name();
-    let config_map = key_set.config_map_name();
-    let (keys, signer, published, stray_key_secret, clock) = tokio::try_join!(
-        try_join_all(signing_keys.into_iter().map(|key| self::key(objects, &key_set, key))),
+    let (signer_secret, config_map) = (key_set.signer_secret_name(), key_set.config_map_name());
+    let ((keys, undecodable), signer, published, stray_key_secret, clock) = tokio::try_join!(
+        keys(objects, &key_set),
         async { signer(objects.secret(&signer_secret).await?, &key_set) },
         async { published(objects.config_map(&config_map).await?, &key_set) },
         stray_key_secret(objects, &key_set),
         context.watch.judge(&context.client, contract.clock_skew),
     )?;
-    // After the reads: what the replicas serve now is judged against objects that are not newer.
-    let pass = if replicas { Some(context.prober.pass().await.of(&key_set)) } else { None };
-    let mut keys = keys;
-    keys.sort_by_key(|key| key.sequence);
+    // Last of all: what the replicas serve is judged by objects that are not newer.
+    let pass = match key_set.spec.publication.visibility {
+        VisibilitySource::Replicas => Some(context.prober.pass().await.of(&key_set)),
+        VisibilitySource::Assumed => None,
+    };
     let key_set = observed_key_set(key_set);
     Ok(Some(Observed { key_set, keys, undecodable, stray_key_secret, obstacle: None, signer, published, pass, clock }))
 }
@@ -62,16 +60,19 @@ fn observed_key_set(key_set: KeySet) -> ObservedKeySet {
     }
 }
 
-fn decoded(signing_keys: Vec<DeserializeGuard<SigningKey>>) -> (Vec<SigningKey>, Vec<String>) {
+/// The SigningKeys with their Key Secrets, by sequence, and the names of those that cannot be decoded.
+async fn keys(objects: &Objects, key_set: &KeySet) -> Result<(Vec<Key>, Vec<String>), Error> {
     let mut readable = Vec::new();
     let mut undecodable = Vec::new();
-    for DeserializeGuard(key) in signing_keys {
+    for DeserializeGuard(key) in objects.signing_keys(&key_set.name_any()).await? {
         match key {
             Ok(key) => readable.push(key),
             Err(unreadable) => undecodable.push(unreadable.metadata.name.unwrap_or_default()),
         }
     }
-    (readable, undecodable)
+    let mut keys = try_join_all(readable.into_iter().map(|signing_key| key(objects, key_set, signing_key))).await?;
+    keys.sort_by_key(|key| key.sequence);
+    Ok((keys, undecodable))
 }
 
 async fn key(objects: &Objects, key_set: &KeySet, signing_key: SigningKey) -> Result<Key, Error> {

@@ -26,7 +26,8 @@ pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: 
     let objects = Objects::new(context.client.clone(), &namespace);
     let mut obstacle = None;
     for _ in 0..MOST_ROUNDS {
-        let observed = observe(&context, &objects, &name).await;
+        // A look holds a dozen answers at once: too much for the stack of a task.
+        let observed = Box::pin(observe(&context, &objects, &name)).await;
         if let Err(Error::Unreadable { why }) = &observed {
             unreadable::report(&context, &objects, &trigger, why).await?;
         }
