@@ -1,16 +1,18 @@
-//! The controller is killed at every write of a bootstrap and of a rotation.
+//! The controller is killed at every write of a bootstrap, of a rotation and of an adoption.
+
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use serde_json::json;
 
 use crate::{
-    proxy::Moment,
+    proxy::{Call, Moment},
     rig::{Rig, SET},
     until,
 };
 
 /// How many sets are made to suffer at a time.
-const SIDE_BY_SIDE: usize = 5;
+const SIDE_BY_SIDE: usize = 8;
 
 /// Where a controller is killed, counted in writes from the beginning of each part; 0 is nowhere.
 #[derive(Clone, Copy, Debug)]
@@ -24,56 +26,60 @@ struct Crash {
 struct Writes {
     bootstrap: usize,
     rotation: usize,
+    adoption: usize,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_controller_that_is_killed_at_any_write_goes_on_where_it_was() {
     let whole = live_through(Crash { write: 0, moment: Moment::After }).await;
     println!("without a crash: {whole:?}");
-    assert!(whole.bootstrap >= 8 && whole.rotation >= 8, "{whole:?}: the proxy misses writes");
-    let last = whole.bootstrap.max(whole.rotation);
+    assert!(whole.bootstrap >= 8 && whole.rotation >= 8 && whole.adoption >= 2, "{whole:?}: the proxy misses writes");
+    let last = whole.bootstrap.max(whole.rotation).max(whole.adoption);
     let after = (1..=last).map(|write| Crash { write, moment: Moment::After });
     let before = [1, 4, last].map(|write| Crash { write, moment: Moment::Before });
     stream::iter(after.chain(before)).map(live_through).buffer_unordered(SIDE_BY_SIDE).collect::<Vec<_>>().await;
 }
 
-/// A bootstrap and a rotation, up to the end of the old key, each with a crash.
+/// A bootstrap, a rotation up to the end of the old key, and an adoption, each with a crash.
 async fn live_through(crash: Crash) -> Writes {
     let namespace = format!("crash-{}-{}", format!("{:?}", crash.moment).to_lowercase(), crash.write);
     let mut rig = Rig::start(&namespace).await;
     arm(&rig, crash);
     rig.apply(json!({})).await;
-    revive(&mut rig).await;
-    let first = rig.until_settled().await;
-    rig.until_quiet(0.5).await;
+    settle(&mut rig, &["pay-1", "pay-2"]).await;
+    let first = rig.signer().await.unwrap();
     let bootstrap = rig.controller_api.writes().len();
-    rig.controller_api.disarm();
 
     arm(&rig, crash);
     rig.rotate().await;
-    revive(&mut rig).await;
-    until(&format!("the end of {} in {namespace}", first.kid), async || {
-        (!rig.published().await.contains(&first.kid)).then_some(())
-    })
-    .await;
-    let second = rig.until_settled().await;
-    // The standby is new too: whatever was lost on the way was not a key.
-    rig.until_quiet(2.0).await;
-    rig.controller_api.disarm();
+    settle(&mut rig, &["pay-2", "pay-3"]).await;
+    let second = rig.signer().await.unwrap();
     assert_eq!((second.key.as_str(), second.term), ("pay-2", first.term + 1), "{namespace}");
     assert_ne!(first.kid, second.kid);
-    let recorded = rig.recorded().await;
-    assert_eq!(recorded.keys().collect::<Vec<_>>(), ["pay-1", "pay-2", "pay-3"], "{namespace}");
-    let mut published = [recorded["pay-2"].clone(), recorded["pay-3"].clone()];
-    published.sort();
-    assert_eq!(rig.published().await, published, "{namespace}");
     assert!(rig.get("secrets", "pay-1").await.is_none(), "{namespace}: the private half of an old key is kept");
     let status = rig.status().await;
     assert_eq!(status["activeKeyName"], "pay-2", "{namespace}");
     assert_eq!(status["lastRotation"]["previousKeyName"], "pay-1", "{namespace}");
     let rotation = rig.controller_api.writes().len() - bootstrap;
+
+    rig.delete("keysets", SET).await;
+    arm(&rig, crash);
+    rig.apply(json!({})).await;
+    settle(&mut rig, &["pay-2", "pay-3"]).await;
+    assert_eq!(rig.signer().await.unwrap(), second, "{namespace}: adoption is no rotation");
+    let adoption = rig.controller_api.writes().len() - bootstrap - rotation;
+
+    assert_eq!(rig.recorded().await.len(), 3, "{namespace}: a key was made in vain");
+    for (resource, made) in [("secrets", 4), ("signingkeys", 3)] {
+        let calls = rig.controller_api.writes();
+        let is_new = |call: &&Call| call.resource == resource && call.method == http::Method::POST && call.is_done();
+        assert_eq!(calls.iter().filter(is_new).count(), made, "{namespace}: {resource}, the Signer Secret is one");
+    }
+    let writes = Writes { bootstrap, rotation, adoption };
+    let crashes = [bootstrap, rotation, adoption].iter().filter(|writes| (1..**writes).contains(&crash.write)).count();
+    assert!(rig.controllers() > crashes, "{namespace}: {} controllers for {writes:?}", rig.controllers());
     rig.finish().await;
-    Writes { bootstrap, rotation }
+    writes
 }
 
 fn arm(rig: &Rig, crash: Crash) {
@@ -83,24 +89,29 @@ fn arm(rig: &Rig, crash: Crash) {
     }
 }
 
-/// Starts the controller again as soon as it was killed; it may also get by without that many writes.
-async fn revive(rig: &mut Rig) {
-    let what = format!("a crash or the end in {}", rig.namespace);
-    let asked = rig.get("keysets", SET).await.unwrap()["metadata"]["generation"].clone();
-    let killed = until(&what, async || {
+/// Waits until exactly these keys are published and nothing more is written. The controller is started again whenever
+/// it was killed; it may also get by without that many writes.
+async fn settle(rig: &mut Rig, keys: &[&str]) {
+    let mut last = (0, Instant::now());
+    until(&format!("{keys:?} in {}", rig.namespace), async || {
         if rig.controller.as_ref().unwrap().ended().is_some() {
-            return Some(true);
+            rig.start_controller();
+        }
+        let writes = rig.controller_api.writes().len();
+        if writes != last.0 {
+            last = (writes, Instant::now());
         }
         let status = rig.status().await;
-        let done = status["observedGeneration"] == asked
-            && rig.has(&status, "StandbyReady=True")
-            && status["keys"].as_array().is_some_and(|keys| keys.len() == 2)
-            && status["nextTransition"].is_null();
-        (done || !rig.controller_api.is_armed() && rig.controller.as_ref().unwrap().ended().is_none() && done)
-            .then_some(false)
+        let recorded = rig.recorded().await;
+        let mut wanted: Vec<_> = keys.iter().filter_map(|key| recorded.get(*key).cloned()).collect();
+        wanted.sort();
+        let done =
+            rig.has(&status, "StandbyReady=True") && rig.published().await == wanted && wanted.len() == keys.len();
+        (done && last.1.elapsed() > QUIET).then_some(())
     })
     .await;
-    if killed {
-        rig.start_controller();
-    }
+    rig.controller_api.disarm();
 }
+
+/// Longer than the controller waits for anything when nothing is to come.
+const QUIET: Duration = Duration::from_millis(1500);

@@ -72,10 +72,8 @@ async fn a_signer_secret_that_is_damaged_is_put_right_with_the_same_term_and_key
             None => rig.delete("secrets", name).await,
         }
         nudge(&rig).await;
-        until(&format!("the repair: {accident}"), async || {
-            (rig.signer().await.as_ref() == Some(&whole)).then_some(())
-        })
-        .await;
+        until(&format!("the repair: {accident}"), async || (rig.signer().await.as_ref() == Some(&whole)).then_some(()))
+            .await;
     }
     rig.until_quiet(1.0).await;
     assert_eq!(rig.recorded().await.len(), 2, "no key was made for it");
@@ -148,10 +146,8 @@ async fn a_signing_key_that_is_deleted_stays_published_and_is_recorded_again() {
         rig.until_quiet(0.5).await;
         let kid = rig.recorded().await[key].clone();
         rig.delete("signingkeys", key).await;
-        until(&format!("the record of {key}"), async || {
-            (rig.recorded().await.get(key) == Some(&kid)).then_some(())
-        })
-        .await;
+        until(&format!("the record of {key}"), async || (rig.recorded().await.get(key) == Some(&kid)).then_some(()))
+            .await;
         assert!(rig.published().await.contains(&kid), "{key}");
         assert!(rig.published().await.contains(&signer.kid), "{key}");
         rig.until_settled().await;

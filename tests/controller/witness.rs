@@ -148,7 +148,8 @@ pub(crate) async fn fetch(url: &str) -> Option<(u16, String)> {
 /// Activations, in order: a term is a key, and only climbs.
 fn switches(calls: &[Call]) -> Vec<Switch<'_>> {
     let mut switches: Vec<Switch<'_>> = Vec::new();
-    for call in calls.iter().filter(|call| call.resource == "secrets" && call.is_write() && call.is_done()) {
+    let of_the_set = |call: &&Call| call.resource == "secrets" && call.name.as_deref() == Some("pay-signing-key");
+    for call in calls.iter().filter(of_the_set).filter(|call| call.is_write() && call.is_done()) {
         let annotations = &call.body["metadata"]["annotations"];
         let Some(kid) = annotations["keyset.dev/key-id"].as_str() else { continue };
         let term: i64 = annotations["keyset.dev/term"].as_str().unwrap().parse().unwrap();
@@ -201,7 +202,9 @@ fn stays_for_its_tokens(
     retired: Option<&Switch<'_>>,
     clock: &Clock,
 ) {
-    let Some(gone) = documents.iter().find(|look| look.asked >= switch.answered && !look.has(switch.kid)) else { return };
+    let Some(gone) = documents.iter().find(|look| look.asked >= switch.answered && !look.has(switch.kid)) else {
+        return;
+    };
     let Some(retired) = retired else {
         panic!("server {server} answered without the signing key of term {}", switch.term);
     };
@@ -217,9 +220,9 @@ fn stays_for_its_tokens(
 fn minted_once(calls: &[Call]) {
     let mut kids: BTreeMap<&str, &str> = BTreeMap::new();
     let created = |resource: &'static str| {
-        calls.iter().filter(move |call| {
-            call.method == http::Method::POST && call.resource == resource && call.is_done()
-        })
+        calls
+            .iter()
+            .filter(move |call| call.method == http::Method::POST && call.resource == resource && call.is_done())
     };
     for call in created("signingkeys") {
         let (name, kid) = (call.name.as_deref().unwrap(), call.body["spec"]["publicJWK"]["kid"].as_str().unwrap());
