@@ -21,6 +21,8 @@ mod proxy;
 mod repairs;
 #[path = "controller/requests.rs"]
 mod requests;
+#[path = "controller/restores.rs"]
+mod restores;
 #[path = "controller/rig.rs"]
 mod rig;
 #[path = "controller/witness.rs"]

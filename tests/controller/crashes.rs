@@ -1,4 +1,4 @@
-//! The controller is killed at every write of a bootstrap, of a rotation and of an adoption.
+//! Accidents at every single write of a bootstrap, of a rotation and of an adoption.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +6,19 @@ use futures::{StreamExt, stream};
 use serde_json::json;
 
 use crate::{
-    proxy::{Call, Moment},
+    proxy::{Accident, Call},
     rig::{Rig, SET},
     until,
 };
 
 /// How many sets are made to suffer at a time.
-const SIDE_BY_SIDE: usize = 8;
+const SIDE_BY_SIDE: usize = 12;
 
-/// Where a controller is killed, counted in writes from the beginning of each part; 0 is nowhere.
+/// What happens, and at which write from the beginning of each part; 0 is never.
 #[derive(Clone, Copy, Debug)]
-struct Crash {
+struct Case {
+    accident: Accident,
     write: usize,
-    moment: Moment,
 }
 
 /// How many writes each part took.
@@ -30,27 +30,30 @@ struct Writes {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_controller_that_is_killed_at_any_write_goes_on_where_it_was() {
-    let whole = live_through(Crash { write: 0, moment: Moment::After }).await;
-    println!("without a crash: {whole:?}");
-    assert!(whole.bootstrap >= 8 && whole.rotation >= 8 && whole.adoption >= 2, "{whole:?}: the proxy misses writes");
-    let last = whole.bootstrap.max(whole.rotation).max(whole.adoption);
-    let after = (1..=last).map(|write| Crash { write, moment: Moment::After });
-    let before = [1, 4, last].map(|write| Crash { write, moment: Moment::Before });
-    stream::iter(after.chain(before)).map(live_through).buffer_unordered(SIDE_BY_SIDE).collect::<Vec<_>>().await;
+async fn an_accident_at_any_write_changes_no_outcome() {
+    let whole = live_through(Case { accident: Accident::KilledAfter, write: 0 }).await;
+    println!("without an accident: {whole:?}");
+    let Writes { bootstrap, rotation, adoption } = whole;
+    assert!(bootstrap >= 8 && rotation >= 8 && adoption >= 2, "{whole:?}: the proxy misses writes");
+    let last = bootstrap.max(rotation).max(adoption);
+    let everywhere = [Accident::KilledAfter, Accident::Unanswered, Accident::Overtaken];
+    let cases = everywhere.into_iter().flat_map(|accident| (1..=last).map(move |write| Case { accident, write }));
+    // Not to have written is to have written only what was before.
+    let cases = cases.chain([1, 4, last].map(|write| Case { accident: Accident::KilledBefore, write }));
+    stream::iter(cases).map(live_through).buffer_unordered(SIDE_BY_SIDE).collect::<Vec<_>>().await;
 }
 
-/// A bootstrap, a rotation up to the end of the old key, and an adoption, each with a crash.
-async fn live_through(crash: Crash) -> Writes {
-    let namespace = format!("crash-{}-{}", format!("{:?}", crash.moment).to_lowercase(), crash.write);
+/// A bootstrap, a rotation up to the end of the old key, and an adoption, each with an accident.
+async fn live_through(case: Case) -> Writes {
+    let namespace = format!("{:?}-{}", case.accident, case.write).to_lowercase();
     let mut rig = Rig::start(&namespace).await;
-    arm(&rig, crash);
+    arm(&rig, case);
     rig.apply(json!({})).await;
     settle(&mut rig, &["pay-1", "pay-2"]).await;
     let first = rig.signer().await.unwrap();
     let bootstrap = rig.controller_api.writes().len();
 
-    arm(&rig, crash);
+    arm(&rig, case);
     rig.rotate().await;
     settle(&mut rig, &["pay-2", "pay-3"]).await;
     let second = rig.signer().await.unwrap();
@@ -63,7 +66,7 @@ async fn live_through(crash: Crash) -> Writes {
     let rotation = rig.controller_api.writes().len() - bootstrap;
 
     rig.delete("keysets", SET).await;
-    arm(&rig, crash);
+    arm(&rig, case);
     rig.apply(json!({})).await;
     settle(&mut rig, &["pay-2", "pay-3"]).await;
     assert_eq!(rig.signer().await.unwrap(), second, "{namespace}: adoption is no rotation");
@@ -76,16 +79,18 @@ async fn live_through(crash: Crash) -> Writes {
         assert_eq!(calls.iter().filter(is_new).count(), made, "{namespace}: {resource}, the Signer Secret is one");
     }
     let writes = Writes { bootstrap, rotation, adoption };
-    let crashes = [bootstrap, rotation, adoption].iter().filter(|writes| (1..**writes).contains(&crash.write)).count();
-    assert!(rig.controllers() > crashes, "{namespace}: {} controllers for {writes:?}", rig.controllers());
+    let is_deadly = matches!(case.accident, Accident::KilledBefore | Accident::KilledAfter);
+    let parts = [bootstrap, rotation, adoption];
+    let deaths = parts.iter().filter(|&&writes| is_deadly && (1..writes).contains(&case.write)).count();
+    assert!(rig.controllers() > deaths, "{namespace}: {} controllers for {writes:?}", rig.controllers());
     rig.finish().await;
     writes
 }
 
-fn arm(rig: &Rig, crash: Crash) {
-    if crash.write > 0 {
+fn arm(rig: &Rig, case: Case) {
+    if case.write > 0 {
         let victim = rig.controller.as_ref().unwrap().victim();
-        rig.controller_api.kill_at_write(crash.write, crash.moment, victim);
+        rig.controller_api.arm(case.write, case.accident, victim);
     }
 }
 

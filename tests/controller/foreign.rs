@@ -89,6 +89,28 @@ async fn a_foreign_object_that_appears_later_changes_nothing_that_is_served() {
 }
 
 #[tokio::test]
+async fn two_sets_that_want_one_name_do_not_share_it() {
+    let rig = Rig::start("one-name").await;
+    rig.apply(json!({})).await;
+    let signer = rig.until_settled().await;
+    let taken = json!({
+        "signers": { "secretName": "pay-signing-key" },
+        "publication": { "configMapName": "pay-jwks" },
+    });
+    let mut other = crate::rig::key_set("other");
+    crate::merge(&mut other["spec"], &taken);
+    rig.create("keysets", &other).await;
+    until("the conflict", async || {
+        let status = rig.get("keysets", "other").await?["status"].clone();
+        rig.has(&status, "Ready=False/NameConflict").then_some(())
+    })
+    .await;
+    rig.until_quiet(2.0).await;
+    assert_eq!(rig.until_settled().await, signer);
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn a_spec_of_a_later_version_is_told_and_the_set_served_as_it_was() {
     let rig = Rig::start("later-version").await;
     rig.apply(json!({})).await;

@@ -45,13 +45,17 @@ pub(crate) struct Call {
     pub(crate) answered: Instant,
 }
 
-/// When the victim is killed.
+/// What happens at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
-    /// The write never reaches the API server.
-    Before,
-    /// It is done, and the victim never hears of it.
-    After,
+pub(crate) enum Accident {
+    /// The writer is killed; the write never reaches the API server.
+    KilledBefore,
+    /// The write is done, and the writer killed before it hears of it.
+    KilledAfter,
+    /// The write is done; its answer is lost.
+    Unanswered,
+    /// Somebody else writes to the object first.
+    Overtaken,
 }
 
 struct Shared {
@@ -64,7 +68,7 @@ struct Shared {
 
 struct Fault {
     writes_left: usize,
-    moment: Moment,
+    accident: Accident,
     victim: Victim,
 }
 
@@ -97,12 +101,12 @@ impl Proxy {
         self.shared.open.send_replace(true);
     }
 
-    /// Kills `victim` at the write that is `number` (from 1) writes away.
-    pub(crate) fn kill_at_write(&self, number: usize, moment: Moment, victim: Victim) {
-        *self.shared.fault.lock().unwrap() = Some(Fault { writes_left: number, moment, victim });
+    /// Lets an accident happen at the write that is `number` (from 1) writes away; `victim` is who writes.
+    pub(crate) fn arm(&self, number: usize, accident: Accident, victim: Victim) {
+        *self.shared.fault.lock().unwrap() = Some(Fault { writes_left: number, accident, victim });
     }
 
-    /// Kills nobody any more.
+    /// Nothing happens any more.
     pub(crate) fn disarm(&self) {
         self.shared.fault.lock().unwrap().take();
     }
@@ -195,31 +199,44 @@ async fn forward(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
     parts.headers.remove(http::header::HOST);
     let request = Request::from_parts(parts, body);
     let mut call = Call::new(&request, &path);
-    let kill = call.is_write().then(|| shared.strike()).flatten();
-    if let Some((Moment::Before, victim)) = &kill {
-        victim.kill();
-        return Err(io::ErrorKind::ConnectionAborted.into());
+    let accident = call.is_write().then(|| shared.strike()).flatten();
+    match &accident {
+        Some((Accident::KilledBefore, victim)) => {
+            victim.kill();
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Some((Accident::Overtaken, _)) => shared.overtake(request.uri().path()).await,
+        _ => {}
     }
     let answer = shared.client.send(request.map(Body::from)).await.map_err(io::Error::other)?;
     (call.status, call.answered) = (answer.status().as_u16(), Instant::now());
     shared.calls.lock().unwrap().push(call);
-    if let Some((_, victim)) = kill {
-        victim.kill();
-        return Err(io::ErrorKind::ConnectionAborted.into());
+    match accident {
+        Some((Accident::KilledAfter, victim)) => victim.kill(),
+        Some((Accident::Unanswered, _)) => {}
+        _ => return Ok(answer),
     }
-    Ok(answer)
+    Err(io::ErrorKind::ConnectionAborted.into())
 }
 
 impl Shared {
-    /// Counts a write; gives whom to kill at it, if it is the one.
-    fn strike(&self) -> Option<(Moment, Victim)> {
+    /// Counts a write; gives what happens at it, if it is the one.
+    fn strike(&self) -> Option<(Accident, Victim)> {
         let mut fault = self.fault.lock().unwrap();
         let counting = fault.as_mut()?;
         counting.writes_left -= 1;
         if counting.writes_left > 0 {
             return None;
         }
-        fault.take().map(|fault| (fault.moment, fault.victim))
+        fault.take().map(|fault| (fault.accident, fault.victim))
+    }
+
+    /// Writes an annotation to the object. There may be none yet: then nobody is overtaken.
+    async fn overtake(&self, path: &str) {
+        let request = Request::patch(path.trim_end_matches("/status"));
+        let request = request.header("content-type", "application/merge-patch+json");
+        let patch = br#"{"metadata": {"annotations": {"overtaken": "true"}}}"#;
+        let _ = self.client.send(request.body(Body::from(patch.to_vec())).unwrap()).await;
     }
 }
 

@@ -131,7 +131,8 @@ async fn a_key_that_is_lost_altogether_is_followed_by_the_standby() {
 
 #[tokio::test]
 async fn a_signing_key_that_is_deleted_stays_published_and_is_recorded_again() {
-    for (namespace, key) in [("record-active", "pay-2"), ("record-standby", "pay-3"), ("record-retiring", "pay-1")] {
+    let cases = [("record-active", "pay-2"), ("record-standby", "pay-3"), ("record-retiring", "pay-1")];
+    let one = async |(namespace, key): (&str, &str)| {
         // Long enough for the retiring key to be found.
         let rig = Rig::start(namespace).await;
         rig.apply(json!({ "retention": { "margin": "6s" }, "rotation": { "interval": "9s" } })).await;
@@ -155,7 +156,8 @@ async fn a_signing_key_that_is_deleted_stays_published_and_is_recorded_again() {
         assert_eq!((&now.kid, now.term), (&signer.kid, signer.term), "{key}: nothing else signs");
         rig.until_quiet(1.0).await;
         rig.finish().await;
-    }
+    };
+    futures::future::join_all(cases.map(one)).await;
 }
 
 /// Secrets are not watched: an edit of the KeySet that means nothing has them looked at before ten minutes are over.
