@@ -39,5 +39,6 @@ fn cells(heading: &str, column: usize) -> BTreeSet<String> {
     let document = fs::read_to_string("docs/conditions.md").unwrap();
     let section = document.split(heading).nth(1).unwrap().split("\n## ").next().unwrap().to_owned();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
-    rows.map(|row| row.split('|').nth(column).unwrap().trim().trim_matches('`').to_owned()).collect()
+    let cells = rows.flat_map(|row| row.split('|').nth(column).unwrap().split(','));
+    cells.map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
 }

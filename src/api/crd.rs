@@ -27,7 +27,7 @@ pub enum CrdError {
 /// Both CRDs: KeySet, SigningKey.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![
-        finish(KeySet::crd(), &Root { name_length: 52, rules: Vec::new() }),
+        finish(KeySet::crd(), &Root { name_length: 52, rules: rules::key_set() }),
         record(finish(SigningKey::crd(), &Root { name_length: 63, rules: rules::signing_key() })),
     ]
 }
@@ -77,9 +77,7 @@ fn finish_root(schema: &mut JSONSchemaProps, root: &Root) {
     if let Some(status) = properties.get_mut("status") {
         status.default = Some(JSON(json!({ "observedGeneration": -1 })));
     }
-    if !root.rules.is_empty() {
-        schema.x_kubernetes_validations = Some(root.rules.clone());
-    }
+    schema.x_kubernetes_validations = Some(root.rules.clone());
 }
 
 fn described(description: &str) -> JSONSchemaProps {

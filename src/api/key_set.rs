@@ -142,16 +142,28 @@ pub struct KeySetSpec {
 }
 
 impl KeySet {
-    /// The name of the Signer Secret: `spec.signers.secretName` or `<name>-signing-key`.
+    /// The name of the Signer Secret.
     pub fn signer_secret_name(&self) -> String {
-        let given = self.spec.signers.secret_name.clone();
-        given.unwrap_or_else(|| format!("{}{}", self.name_any(), names::SIGNER_SECRET_SUFFIX))
+        self.spec.signer_secret_name(&self.name_any())
     }
 
-    /// The name of the JWKS ConfigMap: `spec.publication.configMapName` or `<name>-jwks`.
+    /// The name of the JWKS ConfigMap.
     pub fn config_map_name(&self) -> String {
-        let given = self.spec.publication.config_map_name.clone();
-        given.unwrap_or_else(|| format!("{}{}", self.name_any(), names::CONFIG_MAP_SUFFIX))
+        self.spec.config_map_name(&self.name_any())
+    }
+}
+
+impl KeySetSpec {
+    /// The name of the Signer Secret of the KeySet named `key_set`: `signers.secretName` or `<name>-signing-key`.
+    pub fn signer_secret_name(&self, key_set: &str) -> String {
+        let given = self.signers.secret_name.clone();
+        given.unwrap_or_else(|| format!("{key_set}{}", names::SIGNER_SECRET_SUFFIX))
+    }
+
+    /// The name of the JWKS ConfigMap of the KeySet named `key_set`: `publication.configMapName` or `<name>-jwks`.
+    pub fn config_map_name(&self, key_set: &str) -> String {
+        let given = self.publication.config_map_name.clone();
+        given.unwrap_or_else(|| format!("{key_set}{}", names::CONFIG_MAP_SUFFIX))
     }
 }
 

@@ -141,6 +141,19 @@ fn retired_keys_are_few() -> ValidationRule {
     .at(".rotation.interval")
 }
 
+/// The Signer Secret is no Key Secret.
+pub(super) fn key_set() -> Vec<ValidationRule> {
+    vec![
+        rule(
+            "!has(self.spec.signers.secretName) || \
+             !self.spec.signers.secretName.startsWith(self.metadata.name + '-') || \
+             !self.spec.signers.secretName.substring(self.metadata.name.size() + 1).matches('^[0-9]+$')",
+            "must not be metadata.name + \"-\" + a number: the Secrets of single keys have such names",
+        )
+        .at(".spec.signers.secretName"),
+    ]
+}
+
 /// The name of a SigningKey says whose key it is and which.
 pub(super) fn signing_key() -> Vec<ValidationRule> {
     vec![rule(

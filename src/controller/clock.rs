@@ -19,10 +19,16 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
-/// What is remembered of earlier comparisons.
+/// What is remembered of earlier looks at the clocks.
 #[derive(Default)]
 pub(super) struct Watch {
-    last: Mutex<Option<Comparison>>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    compared: Option<Comparison>,
+    jump: Option<Jump>,
 }
 
 #[derive(Clone, Copy)]
@@ -33,22 +39,31 @@ struct Comparison {
     ahead: SignedDuration,
 }
 
+/// The wall clock moved otherwise than the monotonic one.
+#[derive(Clone, Copy)]
+struct Jump {
+    seen: Instant,
+    by: SignedDuration,
+}
+
 impl Watch {
     /// Whether `now()` may be believed, for a KeySet whose clocks differ by at most `skew`.
     pub(super) async fn judge(&self, client: &kube::Client, skew: SignedDuration) -> Result<Clock, Error> {
-        let mut last = self.last.lock().await;
-        let wall = now();
-        let steady = Instant::now();
-        let jump = last.map_or(SignedDuration::ZERO, |before| jump(&before, wall, steady));
-        let fresh = last.filter(|before| steady.duration_since(before.steady) < COMPARED_EVERY);
-        let comparison = match fresh.filter(|_| jump.abs() < SignedDuration::from_secs(1)) {
+        let mut memory = self.memory.lock().await;
+        let (wall, steady) = (now(), Instant::now());
+        let jumped = memory.compared.map_or(SignedDuration::ZERO, |before| jump(&before, wall, steady));
+        if jumped.abs() >= SMALLEST_JUMP {
+            memory.jump = Some(Jump { seen: steady, by: jumped });
+        }
+        // Every KeySet is to see it, whoever looked first.
+        memory.jump = memory.jump.filter(|jump| steady.duration_since(jump.seen) < DOUBTED_FOR);
+        let fresh = memory.compared.filter(|before| steady.duration_since(before.steady) < COMPARED_EVERY);
+        let compared = match fresh.filter(|_| jumped.abs() < SMALLEST_JUMP) {
             Some(before) => before,
             None => compare(client).await?,
         };
-        if fresh.is_none() || jump.abs() >= SignedDuration::from_secs(1) {
-            *last = Some(comparison);
-        }
-        Ok(verdict(comparison.ahead, jump, skew))
+        memory.compared = Some(compared);
+        Ok(verdict(compared.ahead, memory.jump.map_or(SignedDuration::ZERO, |jump| jump.by), skew))
     }
 }
 
@@ -63,11 +78,11 @@ fn verdict(ahead: SignedDuration, jump: SignedDuration, skew: SignedDuration) ->
     if ahead.abs() > bound {
         let (by, side) = (ahead.abs().as_secs(), if ahead.is_negative() { "behind" } else { "ahead of" });
         return Clock::Untrusted(format!(
-            "the controller's clock is {by} s {side} the API server's: see to the time service of both nodes"
+            "The controller's clock is {by} s {side} the API server's: see to the time service of both nodes."
         ));
     }
     if jump.abs() > skew.max(SMALLEST_BOUND) {
-        return Clock::Untrusted("the controller's clock jumped since the last look".to_owned());
+        return Clock::Untrusted("The controller's clock has just jumped.".to_owned());
     }
     Clock::Trusted
 }
@@ -88,6 +103,9 @@ async fn compare(client: &kube::Client) -> Result<Comparison, Error> {
     Ok(Comparison { wall, steady: Instant::now(), ahead })
 }
 
+/// Smaller ones are what a time service does all day.
+const SMALLEST_JUMP: SignedDuration = SignedDuration::from_secs(1);
+const DOUBTED_FOR: Duration = Duration::from_mins(1);
 const COMPARED_EVERY: Duration = Duration::from_secs(10);
 /// PROTOCOL 5: an `S` under 4 s is for demonstrations on one clock.
 const SMALLEST_BOUND: SignedDuration = SignedDuration::from_secs(2);

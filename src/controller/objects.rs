@@ -96,10 +96,10 @@ impl Objects {
         Ok(())
     }
 
-    /// Merges a patch into the status of a KeySet that this version cannot decode.
-    pub(super) async fn merge_undecoded_status(&self, name: &str, body: &serde_json::Value) -> Result<(), Error> {
-        let (api, patch) = (self.undecoded(), Patch::Merge(body));
-        within("patch a status", api.patch_status(name, &merged(), &patch)).await?;
+    /// Applies the status of a KeySet that this version cannot decode. `body` carries the fence.
+    pub(super) async fn apply_undecoded_status(&self, name: &str, body: &serde_json::Value) -> Result<(), Error> {
+        let (api, by, patch) = (self.undecoded(), applied(), Patch::Apply(body));
+        within("apply a status", api.patch_status(name, &by, &patch)).await?;
         Ok(())
     }
 

@@ -3,6 +3,8 @@
 //!
 //! Nothing is decided here but whose an object is and whether its content is what it says.
 
+use std::collections::BTreeSet;
+
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::{DeserializeGuard, ObjectMeta};
@@ -20,54 +22,36 @@ use crate::lifecycle::{
     SignerContent, SignerSecret,
 };
 
-/// Which SigningKeys to look at.
-pub(super) enum Keys {
-    /// All of the KeySet.
-    Listed,
-    /// Those of these names. After a write of ours the API server answers a list only when it has heard from etcd that
-    /// nothing else changed, which takes it up to 100 ms; it answers for a name at once.
-    Named(Vec<String>),
-}
-
 /// Looks at a KeySet and all that belongs to it. `None`: there is no such KeySet, or it is being deleted.
+///
+/// SigningKeys are listed, or read by name if their names are `known` from the look before.
 pub(super) async fn observe(
     context: &Context,
     objects: &Objects,
     name: &str,
-    keys: Keys,
+    known: Option<BTreeSet<String>>,
 ) -> Result<Option<Observed>, Error> {
-    let signing_keys = async {
-        match keys {
-            Keys::Listed => objects.signing_keys(name).await,
-            Keys::Named(names) => {
-                let found = try_join_all(names.iter().map(|name| objects.signing_key(name))).await?;
-                Ok(found.into_iter().flatten().collect())
-            }
-        }
-    };
-    let (key_set, signing_keys) = tokio::try_join!(objects.key_set(name), signing_keys)?;
-    let key_set = match key_set {
+    // First of all: what is read after it may be newer than its status, never older.
+    let key_set = match objects.key_set(name).await? {
         None => return Ok(None),
         Some(DeserializeGuard(Err(unreadable))) => return Err(Error::Unreadable { why: unreadable.error }),
         Some(DeserializeGuard(Ok(key_set))) if key_set.meta().deletion_timestamp.is_some() => return Ok(None),
         Some(DeserializeGuard(Ok(key_set))) => key_set,
     };
-    let (signing_keys, undecodable) = decoded(signing_keys);
     let contract = Contract::new(&key_set.spec);
-    let replicas = key_set.spec.publication.visibility == VisibilitySource::Replicas;
-    let signer_secret = key_set.signer_secret_name();
-    let config_map = key_set.config_map_name();
-    let (keys, signer, published, stray_key_secret, clock) = tokio::try_join!(
-        try_join_all(signing_keys.into_iter().map(|key| self::key(objects, &key_set, key))),
+    let (signer_secret, config_map) = (key_set.signer_secret_name(), key_set.config_map_name());
+    let ((keys, undecodable), signer, published, stray_key_secret, clock) = tokio::try_join!(
+        keys(objects, &key_set, known),
         async { signer(objects.secret(&signer_secret).await?, &key_set) },
         async { published(objects.config_map(&config_map).await?, &key_set) },
         stray_key_secret(objects, &key_set),
         context.watch.judge(&context.client, contract.clock_skew),
     )?;
-    // After the reads: what the replicas serve now is judged against objects that are not newer.
-    let pass = if replicas { Some(context.prober.pass().await.of(&key_set)) } else { None };
-    let mut keys = keys;
-    keys.sort_by_key(|key| key.sequence);
+    // Last of all: what the replicas serve is judged by objects that are not newer.
+    let pass = match key_set.spec.publication.visibility {
+        VisibilitySource::Replicas => Some(context.prober.pass().await.of(&key_set)),
+        VisibilitySource::Assumed => None,
+    };
     let key_set = observed_key_set(key_set);
     Ok(Some(Observed { key_set, keys, undecodable, stray_key_secret, obstacle: None, signer, published, pass, clock }))
 }
@@ -85,16 +69,37 @@ fn observed_key_set(key_set: KeySet) -> ObservedKeySet {
     }
 }
 
-fn decoded(signing_keys: Vec<DeserializeGuard<SigningKey>>) -> (Vec<SigningKey>, Vec<String>) {
+/// The SigningKeys with their Key Secrets, by sequence, and the names of those that cannot be decoded.
+async fn keys(
+    objects: &Objects,
+    key_set: &KeySet,
+    known: Option<BTreeSet<String>>,
+) -> Result<(Vec<Key>, Vec<String>), Error> {
     let mut readable = Vec::new();
     let mut undecodable = Vec::new();
-    for DeserializeGuard(key) in signing_keys {
+    for DeserializeGuard(key) in signing_keys(objects, key_set, known).await? {
         match key {
             Ok(key) => readable.push(key),
             Err(unreadable) => undecodable.push(unreadable.metadata.name.unwrap_or_default()),
         }
     }
-    (readable, undecodable)
+    let mut keys = try_join_all(readable.into_iter().map(|signing_key| key(objects, key_set, signing_key))).await?;
+    keys.sort_by_key(|key| key.sequence);
+    Ok((keys, undecodable))
+}
+
+/// All of them, or those that are known. Right after a write of ours the API server answers a list only once etcd has told
+/// it that nothing else changed, which takes up to 100 ms; for a name it answers at once.
+async fn signing_keys(
+    objects: &Objects,
+    key_set: &KeySet,
+    known: Option<BTreeSet<String>>,
+) -> Result<Vec<DeserializeGuard<SigningKey>>, Error> {
+    let Some(mut names) = known else { return objects.signing_keys(&key_set.name_any()).await };
+    // What the status tells of must be looked at, whoever made it.
+    names.extend(key_set.status.iter().flat_map(|status| &status.keys).map(|key| key.name.clone()));
+    let found = try_join_all(names.iter().map(|name| objects.signing_key(name))).await?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 async fn key(objects: &Objects, key_set: &KeySet, signing_key: SigningKey) -> Result<Key, Error> {

@@ -1,5 +1,7 @@
 //! One pass over one KeySet: observe, plan, apply, until nothing is left to write.
 
+use std::collections::BTreeSet;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use super::clock::now;
 use super::context::Context;
 use super::error::{Error, RetryClass};
 use super::objects::Objects;
-use super::observe::{Keys, observe};
+use super::observe::observe;
 use super::unreadable;
 use crate::api::KeySet;
 use crate::lifecycle::{Effect, Observed, Plan, plan};
@@ -25,9 +27,10 @@ pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: 
     let uid = trigger.uid().unwrap_or_default();
     let objects = Objects::new(context.client.clone(), &namespace);
     let mut obstacle = None;
-    let mut keys = Keys::Listed;
+    let mut known = None;
     for _ in 0..MOST_ROUNDS {
-        let observed = observe(&context, &objects, &name, std::mem::replace(&mut keys, Keys::Listed)).await;
+        // A look holds a dozen answers at once: too much for the stack of a task.
+        let observed = Box::pin(observe(&context, &objects, &name, take(&mut known))).await;
         if let Err(Error::Unreadable { why }) = &observed {
             unreadable::report(&context, &objects, &trigger, why).await?;
         }
@@ -39,7 +42,7 @@ pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: 
             return Ok(settled(&context, &uid, &plan));
         }
         match apply(&context, &objects, &observed, &plan).await {
-            Ok(()) => keys = Keys::Named(names_after(&observed, &plan)),
+            Ok(()) => known = Some(names_after(&observed, &plan)),
             Err(error) if error.retry_class() == RetryClass::AtOnce => tracing::debug!(%error, "looking again"),
             // A name that only the write finds taken is part of the next look.
             Err(Error::NameConflict { object }) => obstacle = Some(object),
@@ -66,7 +69,7 @@ pub(super) fn retry(trigger: Arc<PartialObjectMeta<KeySet>>, error: &Error, cont
 
 /// The SigningKeys that there are after the plan. One that somebody else makes meanwhile is in the way of our next, and
 /// wakes the next pass: a set never shrinks because a key is not looked at (PROTOCOL 3).
-fn names_after(observed: &Observed, plan: &Plan) -> Vec<String> {
+fn names_after(observed: &Observed, plan: &Plan) -> BTreeSet<String> {
     let seen = observed.keys.iter().map(|key| &key.name).chain(&observed.undecodable).cloned();
     let made = plan.effects.iter().filter_map(|effect| match effect {
         Effect::StageKey { sequence, .. } | Effect::AdoptKey { sequence, .. } => {

@@ -29,11 +29,17 @@ pub(super) async fn report(
         why.chars().take(LONGEST_REASON).collect::<String>()
     );
     let Some(conditions) = conditions(&key_set, &message) else { return Ok(()) };
+    // The whole status as it is stored, by the same apply that writes it otherwise: a patch would own its conditions for
+    // ever, and an apply without the rest would drop the rest.
+    let mut status = key_set.data["status"].clone();
+    status["conditions"] = conditions.into();
+    status["observedGeneration"] = json!(key_set.meta().generation);
     let body = json!({
-        "metadata": {"uid": key_set.uid(), "resourceVersion": key_set.resource_version()},
-        "status": {"conditions": conditions, "observedGeneration": key_set.meta().generation},
+        "apiVersion": KeySet::api_version(&()), "kind": KeySet::kind(&()),
+        "metadata": {"name": name, "uid": key_set.uid(), "resourceVersion": key_set.resource_version()},
+        "status": status,
     });
-    objects.merge_undecoded_status(&name, &body).await?;
+    objects.apply_undecoded_status(&name, &body).await?;
     let event = Event { reason: EventReason::UnknownValue, key: None, note: message };
     let (namespace, uid) = (trigger.namespace().unwrap_or_default(), trigger.uid().unwrap_or_default());
     context.events.tell(&namespace, &name, &uid, &event);

@@ -14,9 +14,7 @@ use super::stage::is_at_bound;
 use super::verdict::{Verdict, verdict};
 use super::view::{Freeze, View};
 use crate::api::names::{condition, reason};
-use crate::api::{
-    Condition, ConditionStatus, KeySetStatus, PrivateKeyState, RotationMode, RotationReason, VisibilitySource,
-};
+use crate::api::{Condition, ConditionStatus, KeySetStatus, PrivateKeyState, RotationReason, VisibilitySource};
 
 /// All conditions of a KeySet, in their documented order.
 pub(super) fn conditions(view: &View<'_>, status: &KeySetStatus) -> Vec<Condition> {
@@ -196,22 +194,23 @@ fn rotation_overdue(view: &View<'_>) -> Verdict {
     let Some(rotation) = Rotation::next(view).filter(|rotation| overdue_time(view, rotation) < view.now) else {
         return on_schedule;
     };
-    let suspended = view.observed.key_set.spec.rotation.mode == RotationMode::Suspended;
-    let due = if rotation.reason == RotationReason::KeyLost { None } else { Some(rotation.due) };
-    let since = due.map_or_else(|| "Due at once".to_owned(), |due| format!("Due since {due}"));
-    if suspended {
-        return verdict(
-            condition::ROTATION_OVERDUE,
-            ConditionStatus::True,
-            reason::SUSPENDED,
-            format!("{since}. rotation.mode is Suspended."),
-        );
-    }
-    let why = match view.fresh_pass() {
-        None => view.visibility_doubt(),
-        Some(_) => "The next key may not sign yet.".to_owned(),
+    let since = match rotation.reason {
+        RotationReason::KeyLost => "Due at once".to_owned(),
+        _ => format!("Due since {}", rotation.due),
     };
-    verdict(condition::ROTATION_OVERDUE, ConditionStatus::True, reason::VISIBILITY_LOST, format!("{since}. {why}"))
+    let (reason, why) = match view.freeze() {
+        Some(Freeze::Suspended) => (reason::SUSPENDED, "rotation.mode is Suspended.".to_owned()),
+        Some(Freeze::Clock(why)) => (condition::CLOCK_UNTRUSTED, why),
+        Some(Freeze::NameConflict(why)) => (reason::NAME_CONFLICT, why),
+        Some(Freeze::Undecodable(keys)) => {
+            (reason::UNKNOWN_VALUE, format!("This version does not understand SigningKey {keys}."))
+        }
+        Some(Freeze::Unclaimed) | None if view.fresh_pass().is_none() => {
+            (reason::VISIBILITY_LOST, view.visibility_doubt())
+        }
+        Some(Freeze::Unclaimed) | None => (reason::VISIBILITY_LOST, "The next key may not sign yet.".to_owned()),
+    };
+    verdict(condition::ROTATION_OVERDUE, ConditionStatus::True, reason, format!("{since}. {why}"))
 }
 
 fn mixed_algorithms(view: &View<'_>) -> Option<Verdict> {

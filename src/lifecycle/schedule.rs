@@ -62,9 +62,11 @@ impl<'a> Rotation<'a> {
 fn due(view: &View<'_>, signing: &Key) -> Option<(Timestamp, RotationReason)> {
     let spec = &view.observed.key_set.spec.rotation;
     let recorded = view.signer().filter(|signer| Some(&signer.key_id) == signing.kid());
-    let activation = signing.lifecycle.activation_time.max(recorded.map(|signer| signer.activation_time))?;
+    let switched = recorded.map(|signer| signer.activation_time);
+    let activation = signing.lifecycle.activation_time.max(switched)?;
     let interval = view.contract.due(spec.mode, &view.observed.key_set.uid, activation);
-    let requested = spec.after.filter(|after| activation < *after);
+    // The ledger may have been written much later than the switch, and it is the switch that acknowledges.
+    let requested = spec.after.filter(|after| switched.unwrap_or(activation) < *after);
     [interval.map(|time| (time, RotationReason::Interval)), requested.map(|time| (time, RotationReason::Requested))]
         .into_iter()
         .flatten()

@@ -275,12 +275,12 @@ impl super::ObservedKeySet {
 
     /// Name of the Signer Secret.
     pub fn signer_secret_name(&self) -> String {
-        self.spec.signers.secret_name.clone().unwrap_or_else(|| format!("{}-signing-key", self.name))
+        self.spec.signer_secret_name(&self.name)
     }
 
     /// Name of the JWKS ConfigMap.
     pub fn config_map_name(&self) -> String {
-        self.spec.publication.config_map_name.clone().unwrap_or_else(|| format!("{}-jwks", self.name))
+        self.spec.config_map_name(&self.name)
     }
 }
 

@@ -183,5 +183,11 @@ fn words() -> Vec<Case> {
             json!({ "signers": { "secretName": "A_b" } }),
             Some(("spec.signers.secretName", "should match")),
         ),
+        (
+            "Signer Secret with the name of a Key Secret",
+            json!({ "signers": { "secretName": "payments-7" } }),
+            Some(("spec.signers.secretName", "must not be metadata.name + \"-\" + a number")),
+        ),
+        ("Signer Secret with a name like that", json!({ "signers": { "secretName": "payments-7a" } }), None),
     ]
 }

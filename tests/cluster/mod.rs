@@ -17,6 +17,7 @@ use std::{
     io,
     net::TcpListener,
     path::{Path, PathBuf},
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -94,6 +95,16 @@ impl Cluster {
     /// The kubeconfig of a user in `system:masters`.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// What is written here goes with the cluster.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts another program that must not outlive the cluster; its log is `name`.log in the directory.
+    pub(crate) fn spawn(&self, name: &str, command: Command) -> Result<Child, ClusterError> {
+        self.watchdog.run(command, &self.directory.path().join(name).with_extension("log"))
     }
 
     /// A client of a user in `system:masters`, for the current async runtime.

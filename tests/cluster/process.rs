@@ -42,14 +42,20 @@ impl Watchdog {
         binaries: &Binaries,
         flags: &[String],
     ) -> Result<Component, ClusterError> {
+        let log = self.directory.join(name).with_extension("log");
+        let mut command = Command::new(binaries.path(name));
+        command.args(flags);
+        Ok(Component { name, child: self.run(command, &log)?, log })
+    }
+
+    /// Starts any program in the group of the watchdog.
+    pub(super) fn run(&self, mut command: Command, log: &Path) -> Result<Child, ClusterError> {
         let failed = |error| ClusterError::Io("start one of its programs", error);
         let group = i32::try_from(self.shell.id()).map_err(|_| failed(ErrorKind::InvalidData.into()))?;
-        let log = self.directory.join(name).with_extension("log");
-        let output = File::create(&log).map_err(failed)?;
-        let mut command = Command::new(binaries.path(name));
-        command.args(flags).process_group(group).stdin(Stdio::null());
+        let output = File::create(log).map_err(failed)?;
+        command.process_group(group).stdin(Stdio::null());
         command.stdout(output.try_clone().map_err(failed)?).stderr(output);
-        Ok(Component { name, log, child: command.spawn().map_err(failed)? })
+        command.spawn().map_err(failed)
     }
 }
 

@@ -1,0 +1,79 @@
+//! `keyset controller` and `keyset server` on a real API server: they are killed, lied to and cut off, and the laws of
+//! DESIGN 3 are held against what verifiers saw all along.
+//!
+//! Each test has a namespace, a controller and two servers of its own (`rig`); what they ask of the API server goes
+//! through a proxy that records it (`proxy`), and a witness asks the servers for the set all the time (`witness`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "cluster/mod.rs"]
+mod cluster;
+#[path = "controller/crashes.rs"]
+mod crashes;
+#[path = "controller/foreign.rs"]
+mod foreign;
+#[path = "controller/process.rs"]
+mod process;
+#[path = "controller/processes.rs"]
+mod processes;
+#[path = "controller/proxy.rs"]
+mod proxy;
+#[path = "controller/repairs.rs"]
+mod repairs;
+#[path = "controller/requests.rs"]
+mod requests;
+#[path = "controller/restores.rs"]
+mod restores;
+#[path = "controller/rig.rs"]
+mod rig;
+#[path = "controller/witness.rs"]
+mod witness;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use cluster::{Cluster, apply_crds};
+
+/// One for all tests. It ends with this process.
+async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    let start = async || {
+        let cluster = Cluster::start().await.unwrap();
+        apply_crds(&cluster.client().await.unwrap()).await.unwrap();
+        cluster
+    };
+    CLUSTER.get_or_init(start).await
+}
+
+/// Looks until there is something to see.
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// RFC 7396.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(members) = patch else {
+        target.clone_from(patch);
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in members {
+        match value {
+            Value::Null => drop(target.as_object_mut().unwrap().remove(name)),
+            value => merge(&mut target[name], value),
+        }
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
