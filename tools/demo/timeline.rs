@@ -202,7 +202,7 @@ fn ahead(next: &NextTransition, now: Timestamp) -> String {
         TransitionAction::Remove => format!("{key} leaves the set"),
         TransitionAction::Revoke => format!("{key} is revoked"),
     };
-    let seconds = next.earliest_time.map(|time| time.duration_since(now).as_secs());
+    let seconds = next.earliest_time.map(|time| (time.duration_since(now).as_millis() + 999) / 1000);
     match seconds {
         Some(seconds) if seconds > 0 => format!("{what} in {seconds} s ({})", because(next.waiting_for)),
         _ => format!("{what} ({})", because(next.waiting_for)),
