@@ -275,7 +275,7 @@ mod tests {
 
     use super::*;
 
-    fn key_set(keys: &[(&str, &str)], next: serde_json::Value) -> KeySet {
+    fn key_set(keys: &[(&str, &str)], next: &serde_json::Value) -> KeySet {
         let keys: Vec<_> = keys.iter().map(|(name, state)| json!({"name": name, "state": state})).collect();
         serde_json::from_value(json!({
             "apiVersion": "keyset.dev/v1alpha1", "kind": "KeySet", "metadata": {"name": "demo"},
@@ -313,7 +313,7 @@ mod tests {
             "earliestTime": "1970-01-01T00:00:20Z"});
         let mut see = |second: u32, keys: &[(&str, &str)]| {
             let now = Timestamp::from_second(second.into()).unwrap();
-            told.extend(timeline.observe(&key_set(keys, next.clone()), Duration::from_secs(second.into()), now));
+            told.extend(timeline.observe(&key_set(keys, &next), Duration::from_secs(second.into()), now));
         };
         (0..3).for_each(|second| see(second, &[("demo-1", "Active")]));
         (3..6).for_each(|second| see(second, &[("demo-1", "Active"), ("demo-2", "Published")]));
