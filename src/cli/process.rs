@@ -1,5 +1,7 @@
 //! What the commands that run for long have in common: logs, the client, the signal to stop.
 
+use std::{num::NonZeroUsize, thread::available_parallelism};
+
 use clap::Args;
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +23,8 @@ pub(super) struct LogArguments {
 /// Runs a command that takes its time.
 pub(super) fn run(log: &LogArguments, command: impl Future<Output = Outcome>) -> Outcome {
     logging::init(&log.log_level, log.log_format);
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+    let workers = available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_WORKERS);
+    tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?.block_on(command)
 }
 
 /// A client by KUBECONFIG or in-cluster, that waits for nothing for ever. A watch must end before `READ_TIMEOUT`.
@@ -44,5 +47,7 @@ pub(super) fn terminated() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// Each thread keeps memory of its own, and a large node has many cores. Four serve more than any set of keys is asked for.
+const MOST_WORKERS: usize = 4;
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(90);

@@ -44,6 +44,11 @@ impl Objects {
         Ok(within("list SigningKeys", self.all().list(&owned)).await?.items)
     }
 
+    /// The SigningKey of that name, `None` if it is gone.
+    pub(super) async fn signing_key(&self, name: &str) -> Result<Option<DeserializeGuard<SigningKey>>, Error> {
+        within("read a SigningKey", self.all().get_opt(name)).await
+    }
+
     pub(super) async fn secret(&self, name: &str) -> Result<Option<Secret>, Error> {
         within("read a Secret", self.all().get_opt(name)).await
     }

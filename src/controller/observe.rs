@@ -3,6 +3,8 @@
 //!
 //! Nothing is decided here but whose an object is and whether its content is what it says.
 
+use std::collections::BTreeSet;
+
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::{DeserializeGuard, ObjectMeta};
@@ -21,7 +23,14 @@ use crate::lifecycle::{
 };
 
 /// Looks at a KeySet and all that belongs to it. `None`: there is no such KeySet, or it is being deleted.
-pub(super) async fn observe(context: &Context, objects: &Objects, name: &str) -> Result<Option<Observed>, Error> {
+///
+/// SigningKeys are listed, or read by name if their names are `known` from the look before.
+pub(super) async fn observe(
+    context: &Context,
+    objects: &Objects,
+    name: &str,
+    known: Option<BTreeSet<String>>,
+) -> Result<Option<Observed>, Error> {
     // First of all: what is read after it may be newer than its status, never older.
     let key_set = match objects.key_set(name).await? {
         None => return Ok(None),
@@ -32,7 +41,7 @@ pub(super) async fn observe(context: &Context, objects: &Objects, name: &str) ->
     let contract = Contract::new(&key_set.spec);
     let (signer_secret, config_map) = (key_set.signer_secret_name(), key_set.config_map_name());
     let ((keys, undecodable), signer, published, stray_key_secret, clock) = tokio::try_join!(
-        keys(objects, &key_set),
+        keys(objects, &key_set, known),
         async { signer(objects.secret(&signer_secret).await?, &key_set) },
         async { published(objects.config_map(&config_map).await?, &key_set) },
         stray_key_secret(objects, &key_set),
@@ -61,10 +70,14 @@ fn observed_key_set(key_set: KeySet) -> ObservedKeySet {
 }
 
 /// The SigningKeys with their Key Secrets, by sequence, and the names of those that cannot be decoded.
-async fn keys(objects: &Objects, key_set: &KeySet) -> Result<(Vec<Key>, Vec<String>), Error> {
+async fn keys(
+    objects: &Objects,
+    key_set: &KeySet,
+    known: Option<BTreeSet<String>>,
+) -> Result<(Vec<Key>, Vec<String>), Error> {
     let mut readable = Vec::new();
     let mut undecodable = Vec::new();
-    for DeserializeGuard(key) in objects.signing_keys(&key_set.name_any()).await? {
+    for DeserializeGuard(key) in signing_keys(objects, key_set, known).await? {
         match key {
             Ok(key) => readable.push(key),
             Err(unreadable) => undecodable.push(unreadable.metadata.name.unwrap_or_default()),
@@ -73,6 +86,20 @@ async fn keys(objects: &Objects, key_set: &KeySet) -> Result<(Vec<Key>, Vec<Stri
     let mut keys = try_join_all(readable.into_iter().map(|signing_key| key(objects, key_set, signing_key))).await?;
     keys.sort_by_key(|key| key.sequence);
     Ok((keys, undecodable))
+}
+
+/// All of them, or those that are known. Right after a write of ours the API server answers a list only once etcd has told
+/// it that nothing else changed, which takes up to 100 ms; for a name it answers at once.
+async fn signing_keys(
+    objects: &Objects,
+    key_set: &KeySet,
+    known: Option<BTreeSet<String>>,
+) -> Result<Vec<DeserializeGuard<SigningKey>>, Error> {
+    let Some(mut names) = known else { return objects.signing_keys(&key_set.name_any()).await };
+    // What the status tells of must be looked at, whoever made it.
+    names.extend(key_set.status.iter().flat_map(|status| &status.keys).map(|key| key.name.clone()));
+    let found = try_join_all(names.iter().map(|name| objects.signing_key(name))).await?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 async fn key(objects: &Objects, key_set: &KeySet, signing_key: SigningKey) -> Result<Key, Error> {

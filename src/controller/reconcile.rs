@@ -1,5 +1,7 @@
 //! One pass over one KeySet: observe, plan, apply, until nothing is left to write.
 
+use std::collections::BTreeSet;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use super::objects::Objects;
 use super::observe::observe;
 use super::unreadable;
 use crate::api::KeySet;
-use crate::lifecycle::{Plan, plan};
+use crate::lifecycle::{Effect, Observed, Plan, plan};
 
 /// Brings one KeySet to where it should be now; gives when to look again.
 pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: Arc<Context>) -> Result<Action, Error> {
@@ -25,9 +27,10 @@ pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: 
     let uid = trigger.uid().unwrap_or_default();
     let objects = Objects::new(context.client.clone(), &namespace);
     let mut obstacle = None;
+    let mut known = None;
     for _ in 0..MOST_ROUNDS {
         // A look holds a dozen answers at once: too much for the stack of a task.
-        let observed = Box::pin(observe(&context, &objects, &name)).await;
+        let observed = Box::pin(observe(&context, &objects, &name, take(&mut known))).await;
         if let Err(Error::Unreadable { why }) = &observed {
             unreadable::report(&context, &objects, &trigger, why).await?;
         }
@@ -39,7 +42,7 @@ pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: 
             return Ok(settled(&context, &uid, &plan));
         }
         match apply(&context, &objects, &observed, &plan).await {
-            Ok(()) => {}
+            Ok(()) => known = Some(names_after(&observed, &plan)),
             Err(error) if error.retry_class() == RetryClass::AtOnce => tracing::debug!(%error, "looking again"),
             // A name that only the write finds taken is part of the next look.
             Err(Error::NameConflict { object }) => obstacle = Some(object),
@@ -62,6 +65,19 @@ pub(super) fn retry(trigger: Arc<PartialObjectMeta<KeySet>>, error: &Error, cont
     context.metrics.failed(error.reason());
     tracing::warn!(%namespace, key_set = %name, %error, reason = error.reason(), wait_ms = wait.as_millis(), "pass failed");
     Action::requeue(wait)
+}
+
+/// The SigningKeys that there are after the plan. One that somebody else makes meanwhile is in the way of our next, and
+/// wakes the next pass: a set never shrinks because a key is not looked at (PROTOCOL 3).
+fn names_after(observed: &Observed, plan: &Plan) -> BTreeSet<String> {
+    let seen = observed.keys.iter().map(|key| &key.name).chain(&observed.undecodable).cloned();
+    let made = plan.effects.iter().filter_map(|effect| match effect {
+        Effect::StageKey { sequence, .. } | Effect::AdoptKey { sequence, .. } => {
+            Some(format!("{}-{sequence}", observed.key_set.name))
+        }
+        _ => None,
+    });
+    seen.chain(made).collect()
 }
 
 fn settled(context: &Context, uid: &str, plan: &Plan) -> Action {

@@ -16,6 +16,8 @@ pub struct PublicJwk {
     kid: KeyId,
     algorithm: Algorithm,
     key: PublicKey,
+    /// Computed once: sets are built from the same keys over and over.
+    thumbprint: KeyId,
 }
 
 /// The members of a public key as octets: integers big-endian and minimal, coordinates of the full length of the curve.
@@ -87,17 +89,12 @@ impl PublicJwk {
     }
 
     /// The RFC 7638 thumbprint with SHA-256: equal for equal key material, whatever the kid and the algorithm.
-    pub fn thumbprint(&self) -> KeyId {
-        thumbprint(self.algorithm, &self.key)
+    pub fn thumbprint(&self) -> &KeyId {
+        &self.thumbprint
     }
 
     /// The canonical JSON form.
     pub fn to_json(&self) -> String {
-        self.to_value().to_string()
-    }
-
-    /// The canonical JSON form as a value.
-    pub(super) fn to_value(&self) -> Value {
         object(self.members())
     }
 
@@ -112,7 +109,8 @@ impl PublicJwk {
 
     fn with_thumbprint(algorithm: Algorithm, key: PublicKey) -> Result<Self, JwkError> {
         check(algorithm, &key)?;
-        Ok(Self { kid: thumbprint(algorithm, &key), algorithm, key })
+        let thumbprint = thumbprint(algorithm, &key);
+        Ok(Self { kid: thumbprint.clone(), algorithm, key, thumbprint })
     }
 }
 
@@ -162,7 +160,8 @@ impl TryFrom<Json> for PublicJwk {
         };
         members.finish()?;
         check(algorithm, &key)?;
-        Ok(Self { kid, algorithm, key })
+        let thumbprint = thumbprint(algorithm, &key);
+        Ok(Self { kid, algorithm, key, thumbprint })
     }
 }
 
@@ -258,12 +257,13 @@ fn key_members(algorithm: Algorithm, key: &PublicKey) -> BTreeMap<&'static str, 
 }
 
 fn thumbprint(algorithm: Algorithm, key: &PublicKey) -> KeyId {
-    KeyId::thumbprint(&object(key_members(algorithm, key)).to_string())
+    KeyId::thumbprint(&object(key_members(algorithm, key)))
 }
 
-/// Sorted, because the map is: `serde_json` keeps the order or sorts, as its features say.
-fn object(members: BTreeMap<&'static str, String>) -> Value {
-    members.into_iter().map(|(name, value)| (name, Value::String(value))).collect()
+/// A JSON object without white space, sorted because the map is.
+fn object(members: BTreeMap<&'static str, String>) -> String {
+    let members = members.into_iter().map(|(name, value)| format!("\"{name}\":{}", Value::String(value)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 /// The value of `use`.

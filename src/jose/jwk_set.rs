@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use super::json::Json;
 use super::{JwkError, KeyId, PublicJwk};
 
@@ -90,8 +88,8 @@ impl JwkSet {
 
     /// The canonical document: equal sets have equal bytes.
     pub fn to_json(&self) -> String {
-        let keys: Vec<Value> = self.keys.iter().map(PublicJwk::to_value).collect();
-        json!({ "keys": keys }).to_string()
+        let keys: Vec<String> = self.keys.iter().map(PublicJwk::to_json).collect();
+        format!("{{\"keys\":[{}]}}", keys.join(","))
     }
 }
 

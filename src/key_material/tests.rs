@@ -42,7 +42,7 @@ fn verify_jws(key: &PublicJwk, jws: &str) -> bool {
 fn every_algorithm_survives_the_way_through_a_secret() {
     for algorithm in Algorithm::ALL {
         let pair = pair(algorithm);
-        assert_eq!((pair.algorithm(), pair.kid()), (algorithm, &pair.public_jwk().thumbprint()));
+        assert_eq!((pair.algorithm(), pair.kid()), (algorithm, pair.public_jwk().thumbprint()));
         for data in [pair.key_secret_data().unwrap(), pair.signer_secret_data().unwrap()] {
             let json = serde_json::to_string(&data).unwrap();
             let read: SecretData = serde_json::from_str(&json).unwrap();

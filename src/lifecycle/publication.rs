@@ -27,22 +27,21 @@ pub(super) fn claim(view: &View<'_>) -> Vec<Effect> {
 
 /// Stores the digest of the set to publish, before the set is written.
 pub(super) fn accept(view: &View<'_>) -> Vec<Effect> {
-    let decided = decided(view);
-    let new = decided.as_ref().is_some_and(|(_, digest)| Some(digest) != view.accepted_digest());
+    let new = decided(view).is_some_and(|(_, digest)| Some(digest) != view.accepted_digest());
     new.then_some(Effect::RecordStatus).into_iter().collect()
 }
 
 /// Writes the ConfigMap, once its digest is accepted.
 pub(super) fn publish(view: &View<'_>) -> Vec<Effect> {
     let Some((set, digest)) = decided(view) else { return Vec::new() };
-    let accepted = view.publication().filter(|publication| publication.digest.as_ref() == Some(&digest));
+    let accepted = view.publication().filter(|publication| publication.digest.as_ref() == Some(digest));
     let Some(revision) = accepted.and_then(|publication| publication.revision) else { return Vec::new() };
     if view.observed.published == Published::Foreign || is_config_map_right(view) {
         return Vec::new();
     }
     let fence = view.config_map().map(|config_map| config_map.fence.clone());
-    let cause = cause(view, &set);
-    vec![Effect::ApplyConfigMap { fence, set, digest, revision, cause }]
+    let cause = cause(view, set);
+    vec![Effect::ApplyConfigMap { fence, set: set.clone(), digest: digest.clone(), revision, cause }]
 }
 
 /// The accept pair for the status of this plan.
@@ -61,25 +60,29 @@ pub(super) fn status(view: &View<'_>) -> PublicationStatus {
         return PublicationStatus { config_map_name, ..stored.clone() };
     };
     let key_count = i32::try_from(set.len()).ok();
-    if stored.digest.as_ref() == Some(&digest) {
-        let settled = view.config_map().is_some_and(|config_map| config_map.digest.as_ref() == Some(&digest));
+    if stored.digest.as_ref() == Some(digest) {
+        let settled = view.config_map().is_some_and(|config_map| config_map.digest.as_ref() == Some(digest));
         let previous_digests = if settled { Vec::new() } else { stored.previous_digests.clone() };
         return PublicationStatus { config_map_name, previous_digests, key_count, ..stored.clone() };
     }
     let mut previous_digests: Vec<Digest> = stored.digest.iter().chain(&stored.previous_digests).cloned().collect();
-    previous_digests.retain(|previous| *previous != digest);
+    previous_digests.retain(|previous| previous != digest);
     previous_digests.truncate(MAX_PREVIOUS_DIGESTS);
     PublicationStatus {
         config_map_name,
         revision: Some(next_revision(view)),
-        digest: Some(digest),
+        digest: Some(digest.clone()),
         previous_digests,
         key_count,
     }
 }
 
 /// The set to publish and its digest; `None` while there is nothing to publish.
-fn decided(view: &View<'_>) -> Option<(JwkSet, Digest)> {
+fn decided<'a>(view: &'a View<'_>) -> Option<&'a (JwkSet, Digest)> {
+    view.decided.get_or_init(|| decide(view)).as_ref()
+}
+
+fn decide(view: &View<'_>) -> Option<(JwkSet, Digest)> {
     let mut wanted: BTreeMap<&KeyId, &PublicJwk> = BTreeMap::new();
     for jwk in view.accepted_set().map(JwkSet::keys).unwrap_or_default() {
         wanted.insert(jwk.kid(), jwk);

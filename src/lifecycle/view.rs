@@ -1,5 +1,6 @@
 //! The questions that every rule asks of what was observed.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -19,6 +20,8 @@ pub(super) struct View<'a> {
     pub(super) contract: Contract,
     pub(super) now: Timestamp,
     pub(super) evidence: BTreeMap<KeyId, Evidence>,
+    /// The answer of [`super::publication`], which several rules ask for.
+    pub(super) decided: OnceCell<Option<(JwkSet, Digest)>>,
 }
 
 /// Why no forward step is taken. Repairs go on.
@@ -40,7 +43,7 @@ impl<'a> View<'a> {
     pub(super) fn new(observed: &'a Observed, now: Timestamp) -> Self {
         let contract = Contract::new(&observed.key_set.spec);
         let evidence = evidence::gather(observed, &contract, now);
-        Self { observed, contract, now, evidence }
+        Self { observed, contract, now, evidence, decided: OnceCell::new() }
     }
 
     /// The stored status, if its evidence was gathered for this very object.
