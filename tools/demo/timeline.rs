@@ -340,7 +340,7 @@ mod tests {
         let mut timeline = Timeline::default();
         for second in 0..200 {
             let keys = if second < 100 { vec![("demo-1", "Active")] } else { vec![("demo-2", "Active")] };
-            timeline.observe(&key_set(&keys, json!(null)), Duration::from_secs(second), Timestamp::UNIX_EPOCH);
+            timeline.observe(&key_set(&keys, &json!(null)), Duration::from_secs(second), Timestamp::UNIX_EPOCH);
         }
         assert_eq!(bars(&timeline), [format!("  demo-2  {} signs", "█".repeat(54))]);
     }
