@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_process_ends_in_order_when_the_pipe_closes() {
-        let script = r#"trap 'echo bye; exit 3' TERM; echo hello; while :; do sleep 0.05; done"#;
+        let script = "trap 'echo bye; exit 3' TERM; echo hello; while :; do sleep 0.05; done";
         let mut process = start(script);
         while process.last_lines(1) != "hello" {
             thread::sleep(Duration::from_millis(10));

@@ -202,7 +202,7 @@ fn ahead(next: &NextTransition, now: Timestamp) -> String {
         TransitionAction::Remove => format!("{key} leaves the set"),
         TransitionAction::Revoke => format!("{key} is revoked"),
     };
-    let seconds = next.earliest_time.map(|time| time.duration_since(now).as_secs());
+    let seconds = next.earliest_time.map(|time| (time.duration_since(now).as_millis() + 999) / 1000);
     match seconds {
         Some(seconds) if seconds > 0 => format!("{what} in {seconds} s ({})", because(next.waiting_for)),
         _ => format!("{what} ({})", because(next.waiting_for)),
@@ -275,7 +275,7 @@ mod tests {
 
     use super::*;
 
-    fn key_set(keys: &[(&str, &str)], next: serde_json::Value) -> KeySet {
+    fn key_set(keys: &[(&str, &str)], next: &serde_json::Value) -> KeySet {
         let keys: Vec<_> = keys.iter().map(|(name, state)| json!({"name": name, "state": state})).collect();
         serde_json::from_value(json!({
             "apiVersion": "keyset.dev/v1alpha1", "kind": "KeySet", "metadata": {"name": "demo"},
@@ -313,7 +313,7 @@ mod tests {
             "earliestTime": "1970-01-01T00:00:20Z"});
         let mut see = |second: u32, keys: &[(&str, &str)]| {
             let now = Timestamp::from_second(second.into()).unwrap();
-            told.extend(timeline.observe(&key_set(keys, next.clone()), Duration::from_secs(second.into()), now));
+            told.extend(timeline.observe(&key_set(keys, &next), Duration::from_secs(second.into()), now));
         };
         (0..3).for_each(|second| see(second, &[("demo-1", "Active")]));
         (3..6).for_each(|second| see(second, &[("demo-1", "Active"), ("demo-2", "Published")]));
@@ -340,7 +340,7 @@ mod tests {
         let mut timeline = Timeline::default();
         for second in 0..200 {
             let keys = if second < 100 { vec![("demo-1", "Active")] } else { vec![("demo-2", "Active")] };
-            timeline.observe(&key_set(&keys, json!(null)), Duration::from_secs(second), Timestamp::UNIX_EPOCH);
+            timeline.observe(&key_set(&keys, &json!(null)), Duration::from_secs(second), Timestamp::UNIX_EPOCH);
         }
         assert_eq!(bars(&timeline), [format!("  demo-2  {} signs", "█".repeat(54))]);
     }
