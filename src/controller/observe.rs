@@ -19,7 +19,7 @@ use crate::jose::{Digest, JwkSet, KeyId};
 use crate::key_material::KeyPair;
 use crate::lifecycle::{
     ConfigMapContent, Contract, Key, Observed, ObservedKeySet, Ownership, PrivateHalf, Published, Signer,
-    SignerContent, SignerSecret,
+    SignerContent, SignerSecret, Stray,
 };
 
 /// Looks at a KeySet and all that belongs to it. `None`: there is no such KeySet, or it is being deleted.
@@ -40,20 +40,20 @@ pub(super) async fn observe(
     };
     let contract = Contract::new(&key_set.spec);
     let (signer_secret, config_map) = (key_set.signer_secret_name(), key_set.config_map_name());
-    let ((keys, undecodable), signer, published, stray_key_secret, clock) = tokio::try_join!(
+    let ((keys, undecodable), signer, published, clock) = tokio::try_join!(
         keys(objects, &key_set, known),
         async { signer(objects.secret(&signer_secret).await?, &key_set) },
         async { published(objects.config_map(&config_map).await?, &key_set) },
-        stray_key_secret(objects, &key_set),
         context.watch.judge(&context.client, contract.clock_skew),
     )?;
+    let strays = strays(objects, &key_set, &keys, &signer).await?;
     // Last of all: what the replicas serve is judged by objects that are not newer.
     let pass = match key_set.spec.publication.visibility {
         VisibilitySource::Replicas => Some(context.prober.pass().await.of(&key_set)),
         VisibilitySource::Assumed => None,
     };
     let key_set = observed_key_set(key_set);
-    Ok(Some(Observed { key_set, keys, undecodable, stray_key_secret, obstacle: None, signer, published, pass, clock }))
+    Ok(Some(Observed { key_set, keys, undecodable, strays, obstacle: None, signer, published, pass, clock }))
 }
 
 fn observed_key_set(key_set: KeySet) -> ObservedKeySet {
@@ -144,13 +144,31 @@ fn private_half(secret: Option<&Secret>, key_set: &KeySet, key: &SigningKey) -> 
     })
 }
 
-/// Whether a Key Secret of ours stands under the first name, although the SigningKey is gone: something was made before.
-async fn stray_key_secret(objects: &Objects, key_set: &KeySet) -> Result<bool, Error> {
+/// Key Secrets without a SigningKey, under the names around the signer's and the first ones. Only until the KeySet is
+/// claimed: Secrets cannot be listed, and later every name is known from the status.
+async fn strays(objects: &Objects, key_set: &KeySet, keys: &[Key], signer: &Signer) -> Result<Vec<Stray>, Error> {
     if key_set.status.as_ref().is_some_and(|status| status.observed_uid == key_set.uid()) {
-        return Ok(false);
+        return Ok(Vec::new());
     }
-    let secret = objects.secret(&format!("{}-1", key_set.name_any())).await?;
-    Ok(secret.is_some_and(|secret| is_ours(&secret.metadata, &key_set.name_any())))
+    let prefix = format!("{}-", key_set.name_any());
+    let signing = match signer {
+        Signer::Ours(signer) => signer.key_name.strip_prefix(&prefix).and_then(|sequence| sequence.parse::<i64>().ok()),
+        Signer::Absent | Signer::Foreign | Signer::Illegible(_) => None,
+    };
+    let around = signing.into_iter().flat_map(|sequence| sequence - STRAYS_AROUND..=sequence + STRAYS_AROUND);
+    let sequences: BTreeSet<i64> = (1..=STRAYS_AROUND).chain(around).filter(|sequence| *sequence > 0).collect();
+    let missing = sequences.into_iter().filter(|sequence| keys.iter().all(|key| key.sequence != *sequence));
+    let secrets = try_join_all(missing.map(async |sequence| {
+        let secret = objects.secret(&format!("{prefix}{sequence}")).await?;
+        Ok::<_, Error>(secret.map(|secret| (sequence, secret)))
+    }));
+    let ours =
+        secrets.await?.into_iter().flatten().filter(|(_, secret)| is_ours(&secret.metadata, &key_set.name_any()));
+    let strays = ours.filter_map(|(sequence, secret)| {
+        let pair = KeyPair::from_secret_data(&secret.data).ok()?;
+        Some(Stray { sequence, jwk: pair.public_jwk().clone() })
+    });
+    Ok(strays.collect())
 }
 
 fn signer(secret: Option<Secret>, key_set: &KeySet) -> Result<Signer, Error> {
@@ -225,3 +243,6 @@ fn ownership(metadata: &ObjectMeta, key_set: &KeySet) -> Ownership {
     let wanted = key_set.spec.deletion_policy == DeletionPolicy::Delete;
     if owned == wanted { Ownership::AsWanted } else { Ownership::Differs }
 }
+
+/// A set in good health has keys under at most three names in a row that still have a private half.
+const STRAYS_AROUND: i64 = 2;

@@ -34,7 +34,7 @@ pub use contract::Contract;
 pub use effect::{DeleteCause, Effect, Event, EventReason, Plan, PublishCause, SignerChange, SignerRecord};
 pub use observed::{
     Clock, ConfigMapContent, Fence, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, PrivateHalf, Published,
-    Replica, ServedKeys, Signer, SignerContent, SignerSecret,
+    Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray,
 };
 pub use plan::plan;
 

@@ -18,8 +18,9 @@ pub struct Observed {
     pub keys: Vec<Key>,
     /// Names of SigningKeys that could not be decoded. They count as present and freeze every forward step.
     pub undecodable: Vec<String>,
-    /// Whether a Key Secret of ours stands under the first name although no SigningKey does: something was made before.
-    pub stray_key_secret: bool,
+    /// Key Secrets of ours that no SigningKey names, around the names where some may be. Looked for only until the KeySet
+    /// is claimed: what was made before, when status and records are lost.
+    pub strays: Vec<Stray>,
     /// An object of a name that we need and that is not ours, which only a write found: kind and name.
     pub obstacle: Option<String>,
     /// The Signer Secret.
@@ -96,6 +97,15 @@ pub struct Key {
     pub private: PrivateHalf,
     /// Owner reference of the SigningKey and its Key Secret.
     pub ownership: Ownership,
+}
+
+/// A Key Secret of ours without a SigningKey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// By its name, `<keyset>-<sequence>`.
+    pub sequence: i64,
+    /// Its public half.
+    pub jwk: PublicJwk,
 }
 
 /// What a live read of the Key Secret showed.

@@ -40,6 +40,7 @@ type Rule = fn(&View<'_>) -> Vec<Effect>;
 const RULES: &[(&str, Rule)] = &[
     // Before any status, because a status acknowledges the generation that asks for them.
     ("record longer promises", ledger::record_promise),
+    ("adopt Key Secrets without a record", stage::adopt_strays),
     ("claim the KeySet", publication::claim),
     ("record lost evidence", publication::record_lost_evidence),
     ("record an activation", ledger::record_activation),

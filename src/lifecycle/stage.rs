@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::contract::after;
 use super::effect::Effect;
-use super::observed::{Key, PrivateHalf};
+use super::observed::{Clock, Key, PrivateHalf, Stray};
 use super::record::created_status;
 use super::view::{View, wanted_rsa_bits};
 use crate::api::{FirstKey, Lifecycle, PrivateKeyState};
@@ -46,10 +46,7 @@ pub(super) fn is_at_bound(view: &View<'_>) -> bool {
 ///
 /// Such a key counts as retired now, unless the Signer Secret shows it: then it goes on signing.
 pub(super) fn adopt(view: &View<'_>) -> Vec<Effect> {
-    let Some(set) = view.accepted_set() else { return Vec::new() };
-    if !view.observed.undecodable.is_empty() {
-        return Vec::new();
-    }
+    let Some(set) = view.accepted_set().filter(|_| may_adopt(view)) else { return Vec::new() };
     let mut taken: BTreeSet<i64> = view.observed.keys.iter().map(|key| key.sequence).collect();
     let orphans = set.keys().iter().filter(|jwk| view.key(jwk.kid()).is_none());
     orphans
@@ -66,24 +63,45 @@ pub(super) fn adopt(view: &View<'_>) -> Vec<Effect> {
         .collect()
 }
 
-/// The ledger of a key whose own is lost.
+/// Writes a SigningKey for every Key Secret that has none when status and records are lost, before the KeySet is claimed:
+/// what signs must not be unpublished by the loss (PROTOCOL 8).
+///
+/// Every one but the signer's counts as retired now, as nobody knows any more whether it ever signed.
+pub(super) fn adopt_strays(view: &View<'_>) -> Vec<Effect> {
+    if view.prior().is_some() || !may_adopt(view) {
+        return Vec::new();
+    }
+    let adopted = |stray: &Stray| {
+        let lifecycle = adopted_lifecycle(view, &stray.jwk);
+        let status = created_status(view, &lifecycle, PrivateKeyState::Stored);
+        Effect::AdoptKey { sequence: stray.sequence, jwk: stray.jwk.clone(), lifecycle, status }
+    };
+    view.observed.strays.iter().map(adopted).collect()
+}
+
+/// Every record is known; and the time can be believed, or need not be, because the Signer Secret tells who signs.
+fn may_adopt(view: &View<'_>) -> bool {
+    view.observed.undecodable.is_empty() && (view.observed.clock == Clock::Trusted || view.signer().is_some())
+}
+
+/// The ledger of a key whose own is lost: the signer's key is active, every other one is retired now.
+///
+/// By a clock that is not to be believed none is retired: a promise would begin too early. It looks active until the
+/// clock can be believed, and is then retired like any key that the Signer Secret does not show.
 fn adopted_lifecycle(view: &View<'_>, jwk: &PublicJwk) -> Lifecycle {
+    let believed = Some(view.now).filter(|_| view.observed.clock == Clock::Trusted);
     let signer = view.signer();
-    let removable = Some(after(view.now, view.contract.retention()));
-    match signer.filter(|signer| signer.key_id == *jwk.kid()) {
-        Some(signer) => Lifecycle {
-            term: Some(signer.term),
-            activation_time: Some(signer.activation_time.max(view.now)),
-            earliest_removal_time: removable,
-            ..Lifecycle::default()
-        },
-        None => Lifecycle {
-            term: Some(signer.map_or(1, |signer| (signer.term - 1).max(1))),
-            activation_time: Some(view.now),
-            retirement_time: Some(view.now),
-            earliest_removal_time: removable,
-            ..Lifecycle::default()
-        },
+    let signs = signer.filter(|signer| signer.key_id == *jwk.kid());
+    let activation_time = match signs {
+        Some(signer) => believed.max(Some(signer.activation_time)),
+        None => Some(view.now),
+    };
+    Lifecycle {
+        term: Some(signs.map_or_else(|| signer.map_or(1, |signer| (signer.term - 1).max(1)), |signer| signer.term)),
+        activation_time,
+        retirement_time: believed.filter(|_| signs.is_none()),
+        earliest_removal_time: Some(after(view.now, view.contract.retention())),
+        ..Lifecycle::default()
     }
 }
 

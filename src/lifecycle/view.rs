@@ -208,7 +208,7 @@ impl<'a> View<'a> {
     /// Whether no object of that name is there.
     fn is_untouched(&self) -> bool {
         let observed = self.observed;
-        let keys = !observed.keys.is_empty() || !observed.undecodable.is_empty() || observed.stray_key_secret;
+        let keys = !observed.keys.is_empty() || !observed.undecodable.is_empty() || !observed.strays.is_empty();
         !keys && observed.signer == Signer::Absent && observed.published == Published::Absent
     }
 

@@ -174,3 +174,22 @@ fn a_changed_algorithm_waits_its_lead_and_is_announced() {
     world.run_for("100h");
     assert_eq!(world.condition("MixedAlgorithms"), None);
 }
+
+#[test]
+fn key_secrets_without_status_and_records_are_adopted_before_the_set_is_claimed() {
+    let mut world = steady();
+    let published = world.set().unwrap().clone();
+    world.strays = world
+        .keys
+        .drain(..)
+        .map(|key| crate::lifecycle::Stray { sequence: key.sequence, jwk: key.jwk.unwrap() })
+        .collect();
+    world.key_set.status = crate::api::KeySetStatus::default();
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+    assert!(world.key(1).is_active() && world.key(2).is_retired());
+    assert!(published.keys().iter().all(|jwk| world.set().unwrap().contains(jwk.kid())));
+    assert_eq!(world.activations.len(), 1);
+    world.run_for("800h");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+}

@@ -10,7 +10,8 @@ use crate::api::{KeySetSpec, KeySetStatus, Lifecycle, Origin, RotationReason, Si
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
     Clock, ConfigMapContent, Effect, Fence, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, Plan,
-    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent, SignerRecord, SignerSecret, plan,
+    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent, SignerRecord, SignerSecret,
+    Stray, plan,
 };
 
 /// The cluster.
@@ -23,6 +24,7 @@ pub(super) struct World {
     pub(super) servers: Vec<Server>,
     pub(super) clock: Clock,
     pub(super) undecodable: Vec<String>,
+    pub(super) strays: Vec<Stray>,
     /// Every write, as `day+time effect`.
     pub(super) log: Vec<String>,
     pub(super) activations: Vec<Activation>,
@@ -86,6 +88,7 @@ impl World {
             servers: vec![server.clone(), server],
             clock: Clock::Trusted,
             undecodable: Vec::new(),
+            strays: Vec::new(),
             log: Vec::new(),
             activations: Vec::new(),
             ghosts: Ghosts::default(),
@@ -103,7 +106,7 @@ impl World {
             key_set: self.key_set.clone(),
             keys: self.keys.clone(),
             undecodable: self.undecodable.clone(),
-            stray_key_secret: false,
+            strays: self.strays.clone(),
             obstacle: None,
             signer: self.signer.clone(),
             published: self.published.clone(),
@@ -309,7 +312,15 @@ impl World {
                 self.create(sequence, jwk, rsa_key_bits, Lifecycle::default(), status, private);
             }
             Effect::AdoptKey { sequence, jwk, lifecycle, status } => {
-                self.create(sequence, jwk, None, lifecycle, status, PrivateHalf::Absent);
+                let stored = self.strays.iter().position(|stray| stray.sequence == sequence);
+                let private = match stored {
+                    Some(index) => {
+                        self.strays.remove(index);
+                        PrivateHalf::Stored(self.fence())
+                    }
+                    None => PrivateHalf::Absent,
+                };
+                self.create(sequence, jwk, None, lifecycle, status, private);
             }
             Effect::WriteSigner { fence, record, change } => self.write_signer(fence.as_ref(), record, change),
             Effect::RecordKey { key, fence, lifecycle, status } => {
