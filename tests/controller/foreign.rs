@@ -9,6 +9,7 @@ use crate::{
     repairs::nudge,
     rig::{Rig, SET},
     until,
+    witness::fetch,
 };
 
 #[tokio::test]
@@ -124,6 +125,11 @@ async fn a_spec_of_a_later_version_is_told_and_the_set_served_as_it_was() {
     for server in 0..2 {
         assert!(rig.witness().looks(server).last().unwrap().has(&signer.kid));
     }
+    let fresh = rig.new_server("127.0.0.1:0", "127.0.0.1:0").await;
+    let ready = format!("http://{}/readyz", fresh.admin);
+    until("readiness", async || fetch(&ready).await.filter(|(status, _)| *status == 200)).await;
+    let url = format!("http://{}/{}/{SET}/jwks.json", fresh.public, rig.namespace);
+    println!("DBG fresh {:?}", fetch(&url).await);
     rig.patch("keysets", SET, json!({ "spec": { "algorithm": "ES256" } })).await;
     rig.until_condition("Accepted=True").await;
     assert_eq!(rig.until_settled().await, signer);

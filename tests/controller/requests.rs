@@ -108,6 +108,17 @@ async fn a_deleted_set_is_served_on_and_adopted_without_a_rotation() {
     assert_eq!(rig.signer().await.unwrap(), signer, "the Signer Secret stays");
     let secret = rig.get("secrets", "pay-1").await.unwrap();
 
+    // With nobody there who could put it right.
+    let text = rig.get("configmaps", "pay-jwks").await.unwrap()["data"]["jwks.json"].as_str().unwrap().to_owned();
+    let tampered = text.replacen(&signer.kid, &"e".repeat(43), 1);
+    rig.patch("configmaps", "pay-jwks", json!({ "data": { "jwks.json": tampered } })).await;
+    let late = rig.new_server("127.0.0.1:0", "127.0.0.1:0").await;
+    let ready = format!("http://{}/readyz", late.admin);
+    until("readiness", async || fetch(&ready).await.filter(|(status, _)| *status == 200)).await;
+    let late = fetch(&format!("http://{}/{}/{SET}/jwks.json", late.public, rig.namespace)).await.unwrap();
+    assert_ne!(late.0, 200, "no record vouches for it");
+    assert_eq!(fetch(&url).await.unwrap(), document, "the last good one is served on");
+
     rig.apply(json!({})).await;
     assert_eq!(rig.until_settled().await, signer, "the key signs on");
     assert_eq!(rig.published().await, published);
