@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::{
+    proxy::Call,
     rig::{Rig, SET},
     until,
     witness::fetch,
@@ -33,14 +34,14 @@ async fn a_settled_set_is_not_written_to() {
     rig.until_settled().await;
     until("all sets", async || {
         let sets = rig.list("keysets").await;
-        sets.iter().all(|set| rig.has(&set["status"], "Ready=True")).then_some(())
+        sets.iter().all(|set| Rig::has(&set["status"], "Ready=True")).then_some(())
     })
     .await;
     rig.until_quiet(3.0).await;
     let settled = rig.controller_api.writes().len();
     let began = Instant::now();
     until("twenty seconds", async || (began.elapsed().as_secs() >= 20).then_some(())).await;
-    let writes: Vec<String> = rig.controller_api.writes()[settled..].iter().map(|call| call.summary()).collect();
+    let writes: Vec<String> = rig.controller_api.writes()[settled..].iter().map(Call::summary).collect();
     assert!(writes.is_empty(), "{writes:?}");
     rig.finish().await;
 }

@@ -89,7 +89,7 @@ async fn recovers(rig: &Rig, loss: Loss, signer: &Signer, before: &(Vec<String>,
         let published = rig.published().await;
         let all = before.0.iter().all(|kid| published.contains(kid));
         let status = rig.status().await;
-        (all && rig.has(&status, "Ready=True") && rig.has(&status, "StandbyReady=True")).then_some(())
+        (all && Rig::has(&status, "Ready=True") && Rig::has(&status, "StandbyReady=True")).then_some(())
     })
     .await;
     rig.until_quiet(1.0).await;
