@@ -75,5 +75,5 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);

@@ -7,8 +7,6 @@ use std::fmt;
 
 use jiff::SignedDuration;
 
-use crate::api::KeySetSpec;
-
 /// How long a copy may be used, in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CacheControl {
@@ -21,14 +19,9 @@ impl CacheControl {
     /// For a retained set that this process never saw a spec of: short, because its `maxCacheAge` is not known.
     pub(super) const UNKNOWN: Self = Self { max_age: 60, stale_while_revalidate: 0, stale_if_error: 0 };
 
-    /// What a spec promises. The stale windows (RFC 5861) share three quarters of what `cacheMaxAge` leaves of
-    /// `maxCacheAge`.
-    pub(super) fn of(spec: &KeySetSpec) -> Self {
-        Self::new(spec.publication.cache_max_age.length(), spec.verifiers.max_cache_age.length())
-    }
-
-    /// A copy lives for `cache_max_age`, but never longer than `max_cache_age`, whatever an old object says.
-    fn new(cache_max_age: SignedDuration, max_cache_age: SignedDuration) -> Self {
+    /// What a spec promises: a copy lives for `cache_max_age`, but never longer than `max_cache_age`, whatever an old
+    /// object says. The stale windows (RFC 5861) share three quarters of what the one leaves of the other.
+    pub(super) fn new(cache_max_age: SignedDuration, max_cache_age: SignedDuration) -> Self {
         let bound = max_cache_age.as_secs().max(0);
         let max_age = cache_max_age.as_secs().clamp(0, bound);
         let rest = bound - max_age;

@@ -1,14 +1,48 @@
 //! What the server keeps of the objects that it watches: little, so that many sets cost little.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Resource, ResourceExt};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::ConfigMap};
+use kube::{Resource, ResourceExt, core::ObjectMeta};
+use serde::Deserialize;
 
 use super::{cache::CacheControl, index::Name};
 use crate::{
-    api::{KeySet, SigningKey, names},
+    api::{Duration, KeySet, Publication, PublicationStatus, SigningKey, Verifiers, names},
     jose::{Digest, PublicJwk},
 };
+
+/// A KeySet as far as it concerns its document: a value of a later version anywhere else must not keep a server that
+/// has just started from serving what is accepted.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ServedKeySet {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: ServedSpec,
+    #[serde(default)]
+    status: ServedStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServedSpec {
+    verifiers: Verifiers,
+    publication: ServedPublication,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ServedPublication {
+    config_map_name: Option<String>,
+    cache_max_age: Duration,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServedStatus {
+    publication: Option<PublicationStatus>,
+}
 
 /// What a KeySet says of its document.
 #[derive(Clone, Debug)]
@@ -20,18 +54,18 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    pub(super) fn of(key_set: &KeySet) -> Self {
-        let publication = key_set.status.as_ref().and_then(|status| status.publication.as_ref());
+    pub(super) fn of(key_set: &ServedKeySet) -> Self {
+        let publication = key_set.status.publication.as_ref();
         let mut accepted = Vec::new();
         if let Some((publication, revision)) = publication.and_then(|it| Some((it, it.revision?))) {
             accepted.extend(publication.digest.iter().map(|digest| (digest.clone(), revision)));
             accepted.extend(publication.previous_digests.iter().map(|digest| (digest.clone(), revision - 1)));
         }
-        Self {
-            config_map: beside(key_set, &key_set.config_map_name()),
-            accepted,
-            cache: CacheControl::of(&key_set.spec),
-        }
+        let ServedSpec { verifiers, publication } = &key_set.spec;
+        let given = publication.config_map_name.clone();
+        let config_map = given.unwrap_or_else(|| format!("{}{}", key_set.name_any(), names::CONFIG_MAP_SUFFIX));
+        let cache = CacheControl::new(publication.cache_max_age.length(), verifiers.max_cache_age.length());
+        Self { config_map: beside(key_set, &config_map), accepted, cache }
     }
 }
 
@@ -75,6 +109,41 @@ impl Record {
             key_set: beside(signing_key, &signing_key.spec.key_set_name),
             vouched: signing_key.spec.public_jwk.clone().filter(|_| !is_over),
         }
+    }
+}
+
+impl Default for ServedPublication {
+    fn default() -> Self {
+        Self { config_map_name: None, cache_max_age: Publication::default().cache_max_age }
+    }
+}
+
+impl Resource for ServedKeySet {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        KeySet::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        KeySet::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        KeySet::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        KeySet::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
     }
 }
 

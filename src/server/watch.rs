@@ -162,31 +162,30 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::KeySet;
+    use crate::server::source::ServedKeySet;
 
     #[test]
     fn a_list_counts_when_it_is_whole_and_an_object_that_cannot_be_read_is_in_it() {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let object = |name: &str, algorithm: &str| -> DeserializeGuard<KeySet> {
-            let spec = json!({ "algorithm": algorithm, "tokens": { "maxLifetime": "1h" } });
+        let object = |name: &str, max_age: &str| -> DeserializeGuard<ServedKeySet> {
+            // What does not concern the server may be of a later version.
+            let spec = json!({ "algorithm": "ES999", "publication": { "cacheMaxAge": max_age } });
             let object = json!({ "metadata": { "namespace": "auth", "name": name }, "spec": spec });
             serde_json::from_value(object).unwrap()
         };
         let mut list = Vec::new();
         let mut next = |event| reduce(event, &mut list, |object| read(object, Claim::of, &metrics));
-        assert!(next(watcher::Event::InitApply(object("left", "ES256"))).is_none());
+        assert!(next(watcher::Event::InitApply(object("left", "5m"))).is_none());
         assert!(next(watcher::Event::Init).is_none());
-        assert!(next(watcher::Event::InitApply(object("a", "ES256"))).is_none());
-        assert!(next(watcher::Event::InitApply(object("b", "ES999"))).is_none());
+        assert!(next(watcher::Event::InitApply(object("a", "5m"))).is_none());
+        assert!(next(watcher::Event::InitApply(object("b", "5 min"))).is_none());
         let Some(Event::Listed(listed)) = next(watcher::Event::InitDone) else { panic!() };
         let listed: Vec<_> = listed.iter().map(|(name, claim)| (name.as_str(), claim.is_some())).collect();
         assert_eq!(listed, [("auth/a", true), ("auth/b", false)]);
-        let Some(Event::Written(name, Some(claim))) = next(watcher::Event::Apply(object("a", "ES256"))) else {
-            panic!()
-        };
+        let Some(Event::Written(name, Some(claim))) = next(watcher::Event::Apply(object("a", "5m"))) else { panic!() };
         assert_eq!((name.as_str(), claim.config_map.as_str()), ("auth/a", "auth/a-jwks"));
-        let Some(Event::Deleted(name)) = next(watcher::Event::Delete(object("b", "ES999"))) else { panic!() };
+        let Some(Event::Deleted(name)) = next(watcher::Event::Delete(object("b", "5 min"))) else { panic!() };
         assert_eq!(name.as_str(), "auth/b");
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();

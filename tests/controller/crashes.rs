@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many sets are made to suffer at a time.
-const SIDE_BY_SIDE: usize = 12;
+const SIDE_BY_SIDE: usize = 18;
 
 /// What happens, and at which write from the beginning of each part; 0 is never.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +111,7 @@ async fn settle(rig: &mut Rig, keys: &[&str]) {
         let mut wanted: Vec<_> = keys.iter().filter_map(|key| recorded.get(*key).cloned()).collect();
         wanted.sort();
         let done =
-            rig.has(&status, "StandbyReady=True") && rig.published().await == wanted && wanted.len() == keys.len();
+            Rig::has(&status, "StandbyReady=True") && rig.published().await == wanted && wanted.len() == keys.len();
         (done && last.1.elapsed() > QUIET).then_some(())
     })
     .await;

@@ -9,6 +9,7 @@ use crate::{
     repairs::nudge,
     rig::{Rig, SET},
     until,
+    witness::fetch,
 };
 
 #[tokio::test]
@@ -102,7 +103,7 @@ async fn two_sets_that_want_one_name_do_not_share_it() {
     rig.create("keysets", &other).await;
     until("the conflict", async || {
         let status = rig.get("keysets", "other").await?["status"].clone();
-        rig.has(&status, "Ready=False/NameConflict").then_some(())
+        Rig::has(&status, "Ready=False/NameConflict").then_some(())
     })
     .await;
     rig.until_quiet(2.0).await;
@@ -124,6 +125,13 @@ async fn a_spec_of_a_later_version_is_told_and_the_set_served_as_it_was() {
     for server in 0..2 {
         assert!(rig.witness().looks(server).last().unwrap().has(&signer.kid));
     }
+    let fresh = rig.new_server("127.0.0.1:0", "127.0.0.1:0").await;
+    let ready = format!("http://{}/readyz", fresh.admin);
+    until("readiness", async || fetch(&ready).await.filter(|(status, _)| *status == 200)).await;
+    let url = format!("http://{}/{}/{SET}/jwks.json", fresh.public, rig.namespace);
+    let (status, document) = fetch(&url).await.unwrap();
+    assert_eq!(status, 200);
+    assert!(crate::witness::kids(&document).contains(&signer.kid), "a server that has just started");
     rig.patch("keysets", SET, json!({ "spec": { "algorithm": "ES256" } })).await;
     rig.until_condition("Accepted=True").await;
     assert_eq!(rig.until_settled().await, signer);
@@ -136,8 +144,8 @@ async fn a_spec_of_a_later_version_is_told_and_the_set_served_as_it_was() {
 /// The CRD of a release to come.
 async fn allow_another_algorithm(rig: &Rig) {
     let url = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/keysets.keyset.dev";
-    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/algorithm/enum/-";
-    let patch = json!([{ "op": "add", "path": path, "value": "ML-DSA-44" }]);
+    let field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/algorithm/enum/-";
+    let patch = json!([{ "op": "add", "path": field, "value": "ML-DSA-44" }]);
     let request = http::Request::patch(url).header("content-type", "application/json-patch+json");
     let _: Value = rig.client.request(request.body(serde_json::to_vec(&patch).unwrap()).unwrap()).await.unwrap();
     let probe = json!([{ "op": "replace", "path": "/spec/algorithm", "value": "ML-DSA-44" }]);

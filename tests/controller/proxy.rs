@@ -235,8 +235,8 @@ impl Shared {
     async fn overtake(&self, path: &str) {
         let request = Request::patch(path.trim_end_matches("/status"));
         let request = request.header("content-type", "application/merge-patch+json");
-        let patch = br#"{"metadata": {"annotations": {"overtaken": "true"}}}"#;
-        let _ = self.client.send(request.body(Body::from(patch.to_vec())).unwrap()).await;
+        let annotation = br#"{"metadata": {"annotations": {"overtaken": "true"}}}"#;
+        let _ = self.client.send(request.body(Body::from(annotation.to_vec())).unwrap()).await;
     }
 }
 

@@ -162,6 +162,6 @@ async fn a_signing_key_that_is_deleted_stays_published_and_is_recorded_again() {
 
 /// Secrets are not watched: an edit of the KeySet that means nothing has them looked at before ten minutes are over.
 pub(crate) async fn nudge(rig: &Rig) {
-    let annotation = json!({ "metadata": { "annotations": { "nudge": rig.now() } } });
+    let annotation = json!({ "metadata": { "annotations": { "nudge": Rig::now() } } });
     rig.patch("keysets", SET, annotation).await;
 }

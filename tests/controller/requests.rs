@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::{
+    proxy::Call,
     rig::{Rig, SET},
     until,
     witness::fetch,
@@ -33,14 +34,14 @@ async fn a_settled_set_is_not_written_to() {
     rig.until_settled().await;
     until("all sets", async || {
         let sets = rig.list("keysets").await;
-        sets.iter().all(|set| rig.has(&set["status"], "Ready=True")).then_some(())
+        sets.iter().all(|set| Rig::has(&set["status"], "Ready=True")).then_some(())
     })
     .await;
     rig.until_quiet(3.0).await;
     let settled = rig.controller_api.writes().len();
     let began = Instant::now();
     until("twenty seconds", async || (began.elapsed().as_secs() >= 20).then_some(())).await;
-    let writes: Vec<String> = rig.controller_api.writes()[settled..].iter().map(|call| call.summary()).collect();
+    let writes: Vec<String> = rig.controller_api.writes()[settled..].iter().map(Call::summary).collect();
     assert!(writes.is_empty(), "{writes:?}");
     rig.finish().await;
 }
@@ -107,6 +108,17 @@ async fn a_deleted_set_is_served_on_and_adopted_without_a_rotation() {
     assert_eq!(crate::witness::kids(&document.1), published);
     assert_eq!(rig.signer().await.unwrap(), signer, "the Signer Secret stays");
     let secret = rig.get("secrets", "pay-1").await.unwrap();
+
+    // With nobody there who could put it right.
+    let text = rig.get("configmaps", "pay-jwks").await.unwrap()["data"]["jwks.json"].as_str().unwrap().to_owned();
+    let tampered = text.replacen(&signer.kid, &"e".repeat(43), 1);
+    rig.patch("configmaps", "pay-jwks", json!({ "data": { "jwks.json": tampered } })).await;
+    let late = rig.new_server("127.0.0.1:0", "127.0.0.1:0").await;
+    let ready = format!("http://{}/readyz", late.admin);
+    until("readiness", async || fetch(&ready).await.filter(|(status, _)| *status == 200)).await;
+    let late = fetch(&format!("http://{}/{}/{SET}/jwks.json", late.public, rig.namespace)).await.unwrap();
+    assert_ne!(late.0, 200, "no record vouches for it");
+    assert_eq!(fetch(&url).await.unwrap(), document, "the last good one is served on");
 
     rig.apply(json!({})).await;
     assert_eq!(rig.until_settled().await, signer, "the key signs on");

@@ -71,7 +71,7 @@ impl Rig {
             rig.servers.push(server);
         }
         let publics = rig.servers.iter().map(|server| server.public).collect();
-        rig.witness = Witness::start(publics, format!("/{namespace}/{SET}/jwks.json"));
+        rig.witness = Witness::start(publics, &format!("/{namespace}/{SET}/jwks.json"));
         rig
     }
 
@@ -187,12 +187,12 @@ impl Rig {
         let what = format!("{wanted} of {}", self.namespace);
         until(&what, async || {
             let status = self.status().await;
-            self.has(&status, wanted).then_some(status)
+            Self::has(&status, wanted).then_some(status)
         })
         .await
     }
 
-    pub(crate) fn has(&self, status: &Value, wanted: &str) -> bool {
+    pub(crate) fn has(status: &Value, wanted: &str) -> bool {
         let says = |condition: &Value| {
             let text = |field: &str| condition[field].as_str().unwrap_or_default();
             let short = format!("{}={}", text("type"), text("status"));
@@ -207,7 +207,7 @@ impl Rig {
             let status = self.status().await;
             let key_set = self.get("keysets", SET).await?;
             let seen = status["observedGeneration"] == key_set["metadata"]["generation"];
-            (seen && self.has(&status, "Ready=True") && self.has(&status, "StandbyReady=True")).then_some(())
+            (seen && Self::has(&status, "Ready=True") && Self::has(&status, "StandbyReady=True")).then_some(())
         })
         .await;
         self.signer().await.unwrap()
@@ -257,12 +257,12 @@ impl Rig {
 
     /// Asks for a rotation now.
     pub(crate) async fn rotate(&self) {
-        let now = self.now();
+        let now = Self::now();
         self.patch("keysets", SET, json!({ "spec": { "rotation": { "after": now } } })).await;
     }
 
     #[allow(clippy::disallowed_methods, reason = "a request says when it was made")]
-    pub(crate) fn now(&self) -> String {
+    pub(crate) fn now() -> String {
         let now = jiff::Timestamp::now();
         jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap().to_string()
     }

@@ -65,7 +65,7 @@ struct Switch<'a> {
 }
 
 impl Witness {
-    pub(crate) fn start(servers: Vec<SocketAddr>, path: String) -> Self {
+    pub(crate) fn start(servers: Vec<SocketAddr>, path: &str) -> Self {
         let looks = Arc::new(Mutex::new(vec![Vec::new(); servers.len()]));
         let mut looking = JoinSet::new();
         for (index, server) in servers.into_iter().enumerate() {
@@ -168,15 +168,15 @@ fn switches(calls: &[Call]) -> Vec<Switch<'_>> {
 
 /// Law 5, and that a set that was served goes on being served; only a new process may not know it yet.
 fn never_empty(server: usize, looks: &[Look]) {
-    let mut serves = false;
+    let mut has_begun = false;
     for look in looks {
         match look.status {
-            None => serves = false,
+            None => has_begun = false,
             Some(200) => {
                 assert!(!look.kids.is_empty(), "server {server} serves an empty set");
-                serves = true;
+                has_begun = true;
             }
-            Some(status) => assert!(!serves, "server {server} stopped serving: {status}"),
+            Some(status) => assert!(!has_begun, "server {server} stopped serving: {status}"),
         }
     }
 }

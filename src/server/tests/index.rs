@@ -272,7 +272,7 @@ fn a_new_spec_changes_the_headers_of_the_last_good_document_too() {
     seen.status(&status(1, &good, &[]));
     seen.config_map("1", &good);
     seen.delete_config_map();
-    let object: KeySet = serde_json::from_value(json!({
+    let object: ServedKeySet = serde_json::from_value(json!({
         "metadata": { "namespace": "auth", "name": "a" },
         "spec": {
             "algorithm": "EdDSA", "tokens": { "maxLifetime": "1h" },

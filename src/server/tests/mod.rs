@@ -25,12 +25,12 @@ use tokio::{
 use super::{
     connection::{self, Limits, Public},
     index::{Event, Index, Name},
-    source::{Candidate, Claim, Record},
+    source::{Candidate, Claim, Record, ServedKeySet},
     store::Store,
     tls::Tls,
 };
 use crate::{
-    api::{KeySet, SigningKey},
+    api::SigningKey,
     jose::{Algorithm, Digest, JwkSet, PublicJwk},
     telemetry::server::Metrics,
 };
@@ -51,7 +51,7 @@ fn status(revision: i64, current: &str, previous: &[&str]) -> serde_json::Value 
 }
 
 fn key_set(name: &str, status: &serde_json::Value) -> (Name, Option<Claim>) {
-    let object: KeySet = serde_json::from_value(json!({
+    let object: ServedKeySet = serde_json::from_value(json!({
         "metadata": { "namespace": "auth", "name": name },
         "spec": { "algorithm": "EdDSA", "tokens": { "maxLifetime": "1h" } },
         "status": status,
