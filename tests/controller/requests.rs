@@ -74,6 +74,20 @@ async fn a_request_is_acknowledged_once_and_its_revert_does_nothing() {
     rig.finish().await;
 }
 
+/// The witness holds the wait against law 1.
+#[tokio::test]
+async fn a_request_at_the_first_moment_waits_until_every_copy_has_the_standby() {
+    let rig = Rig::start("hasty").await;
+    rig.apply(json!({})).await;
+    let first = until("the first key", async || rig.signer().await).await;
+    // A moment later than the activation that answers it.
+    until("its record", async || (rig.status().await["lastRotation"]["keyName"] == "pay-1").then_some(())).await;
+    rig.rotate().await;
+    let second = until("the rotation", async || rig.signer().await.filter(|now| now.term > first.term)).await;
+    assert_eq!(second.key, "pay-2");
+    rig.finish().await;
+}
+
 #[tokio::test]
 async fn a_suspended_set_waits_and_says_so_and_an_interval_rotates_by_itself() {
     let rig = Rig::start("suspended").await;
