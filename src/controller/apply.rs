@@ -106,11 +106,12 @@ impl Pass<'_> {
         let key_error = |source| Error::Key { object: format!("Secret {name}"), source };
         let pair = self.context.generator.generate(algorithm, rsa_key_bits).await.map_err(key_error)?;
         let secret = self.key_secret(name, pair.key_secret_data().map_err(key_error)?);
-        if self.objects.create(&secret).await? {
-            return Ok(pair);
+        match self.objects.create(&secret).await {
+            Ok(()) => Ok(pair),
+            // Another controller was faster: its key is as good, ours is forgotten.
+            Err(conflict @ Error::Conflict { .. }) => self.stored(name).await?.ok_or(conflict),
+            Err(error) => Err(error),
         }
-        // Another controller was faster: its key is as good, ours is forgotten.
-        self.stored(name).await?.ok_or_else(|| Error::Conflict { object: format!("Secret {name}") })
     }
 
     async fn discard(&self, name: &str) -> Result<Error, Error> {
@@ -138,8 +139,7 @@ impl Pass<'_> {
         let name = format!("{}-{}", self.key_set.name, spec.sequence);
         let metadata = self.metadata(&name, BTreeMap::new());
         let key = SigningKey { metadata, spec, status: Some(status.clone()) };
-        let created = self.objects.create(&key).await?;
-        if created { Ok(()) } else { Err(Error::Conflict { object: format!("SigningKey {name}") }) }
+        self.objects.create(&key).await
     }
 
     fn signing_key(&self, sequence: i64, jwk: &PublicJwk, rsa_key_bits: Option<i32>) -> SigningKeySpec {
@@ -159,13 +159,10 @@ impl Pass<'_> {
     async fn write_signer(&self, fence: Option<&Fence>, record: &SignerRecord) -> Result<(), Error> {
         let name = self.key_set.signer_secret_name();
         let pair = self.signing_pair(&name, record).await?;
-        let object = format!("Secret {name}");
-        let data = pair.signer_secret_data().map_err(|source| Error::Key { object: object.clone(), source })?;
+        let data =
+            pair.signer_secret_data().map_err(|source| Error::Key { object: format!("Secret {name}"), source })?;
         let mut metadata = self.metadata(&name, signer_annotations(record));
-        let Some(fence) = fence else {
-            let created = self.objects.create(&Secret::new(metadata, None, data)).await?;
-            return if created { Ok(()) } else { Err(Error::Conflict { object }) };
-        };
+        let Some(fence) = fence else { return self.objects.create(&Secret::new(metadata, None, data)).await };
         let found = self.objects.secret(&name).await?;
         let entries = found.iter().flat_map(|secret| secret.data.names());
         let strangers =
@@ -202,8 +199,7 @@ impl Pass<'_> {
         let mut metadata = self.metadata(&name, annotations);
         let data = Some([(names::config_map::JWKS.to_owned(), set.to_json())].into());
         let Some(fence) = fence else {
-            let created = self.objects.create(&ConfigMap { metadata, data, ..ConfigMap::default() }).await?;
-            return if created { Ok(()) } else { Err(Error::Conflict { object: format!("ConfigMap {name}") }) };
+            return self.objects.create(&ConfigMap { metadata, data, ..ConfigMap::default() }).await;
         };
         let found = self.objects.config_map(&name).await?.unwrap_or_default();
         let entries = found.data.into_iter().flatten().map(|(entry, _)| entry);
@@ -220,8 +216,7 @@ impl Pass<'_> {
         let changed = || Error::Conflict { object: format!("Secret {name}") };
         let pair = self.stored(&name).await?.filter(|pair| pair.public_jwk().kid() == key_id).ok_or_else(changed)?;
         let data = pair.key_secret_data().map_err(|source| Error::Key { object: format!("Secret {key}"), source })?;
-        let created = self.objects.create(&self.key_secret(key, data)).await?;
-        if created { Ok(()) } else { Err(Error::Conflict { object: format!("Secret {key}") }) }
+        self.objects.create(&self.key_secret(key, data)).await
     }
 
     async fn record_ownership(&self, key: &str, fence: &Fence) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, DeserializeGuard, DynamicObject, NamespaceResourceScope, ObjectMeta};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -57,14 +57,11 @@ impl Objects {
         within("read a ConfigMap", self.all().get_opt(name)).await
     }
 
-    /// Creates the object; `Ok(false)` if the name is taken.
-    pub(super) async fn create<K: Object + Serialize>(&self, object: &K) -> Result<bool, Error> {
+    /// Creates the object; a name that is taken is a conflict.
+    pub(super) async fn create<K: Object + Serialize>(&self, object: &K) -> Result<(), Error> {
         let by = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match within("create an object", self.all::<K>().create(&by, object)).await {
-            Ok(_) => Ok(true),
-            Err(Error::Api { source, .. }) if is_already_there(&source) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let created = within("create an object", self.all::<K>().create(&by, object)).await;
+        created.map_err(|error| conflict::<K>(error, &object.name_any())).map(|_| ())
     }
 
     /// Applies a whole object, or the part of it that is ours. `body` carries the fence ([`metadata`], [`fence`]).
@@ -202,10 +199,6 @@ fn conflict<K: Object>(error: Error, name: &str) -> Error {
         }
         _ => error,
     }
-}
-
-fn is_already_there(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_already_exists())
 }
 
 fn is_gone(error: &kube::Error) -> bool {
