@@ -186,7 +186,10 @@ fn words() -> Vec<Case> {
         (
             "Signer Secret with the name of a Key Secret",
             json!({ "signers": { "secretName": "payments-7" } }),
-            Some(("spec.signers.secretName", "must not be metadata.name + \"-\" + a number")),
+            Some((
+                "spec.signers.secretName",
+                "must not be metadata.name + \"-\" + a number: the Secrets of single keys have such names",
+            )),
         ),
         ("Signer Secret with a name like that", json!({ "signers": { "secretName": "payments-7a" } }), None),
     ]

@@ -91,7 +91,11 @@ impl Witness {
         let switches = switches(calls);
         for (server, looks) in self.looks.lock().unwrap().iter().enumerate() {
             never_empty(server, looks);
-            let documents: Vec<&Look> = looks.iter().filter(|look| look.status == Some(200)).collect();
+            // A new process has no document for a moment, and nobody keeps that; before the first there was nothing.
+            let first = looks.iter().position(|look| look.status == Some(200)).unwrap_or(looks.len());
+            let (before, since) = looks.split_at(first);
+            let unserved = before.iter().filter(|look| look.status.is_some());
+            let documents: Vec<&Look> = unserved.chain(since.iter().filter(|look| look.status == Some(200))).collect();
             for (number, switch) in switches.iter().enumerate() {
                 served_before_it_signs(server, &documents, switch, clock);
                 let retired = switches[number + 1..].iter().find(|later| later.kid != switch.kid);
