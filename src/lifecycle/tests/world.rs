@@ -1,17 +1,19 @@
 //! A cluster in memory: objects with versions, replicas that follow the ConfigMap, and the ghosts that judge.
 //!
-//! It refuses what the API server would refuse: a stale fence, and a ledger that moves earlier (the CEL rules of SigningKey).
+//! [`writes`] has what it does with the writes of a plan.
+
+#[path = "writes.rs"]
+mod writes;
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{KeySetSpec, KeySetStatus, Lifecycle, Origin, RotationReason, SigningKeyStatus};
+use crate::api::{KeySetSpec, KeySetStatus, RotationReason};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
-    Clock, ConfigMapContent, Effect, Fence, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, Plan,
-    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent, SignerRecord, SignerSecret,
-    Stray, plan,
+    Clock, Fence, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published, Replica, ServedKeys, Signer, Stray,
+    plan,
 };
 
 /// The cluster.
@@ -302,151 +304,6 @@ impl World {
         }
     }
 
-    fn apply(&mut self, effect: &Effect, plan: &Plan) {
-        self.log.push(self.line(effect));
-        match effect.clone() {
-            Effect::RecordStatus => self.write_status(plan),
-            Effect::StageKey { sequence, algorithm, rsa_key_bits, status } => {
-                let jwk = Self::jwk(algorithm, sequence);
-                let private = PrivateHalf::Stored(self.fence());
-                self.create(sequence, jwk, rsa_key_bits, Lifecycle::default(), status, private);
-            }
-            Effect::AdoptKey { sequence, jwk, lifecycle, status } => {
-                let stored = self.strays.iter().position(|stray| stray.sequence == sequence);
-                let private = match stored {
-                    Some(index) => {
-                        self.strays.remove(index);
-                        PrivateHalf::Stored(self.fence())
-                    }
-                    None => PrivateHalf::Absent,
-                };
-                self.create(sequence, jwk, None, lifecycle, status, private);
-            }
-            Effect::WriteSigner { fence, record, change } => self.write_signer(fence.as_ref(), record, change),
-            Effect::RecordKey { key, fence, lifecycle, status } => {
-                let new = self.fence();
-                let key = self.keys.iter_mut().find(|it| it.name == key && it.fence == fence).unwrap();
-                check_ledger(&key.lifecycle, &lifecycle);
-                key.lifecycle = lifecycle;
-                key.status = Some(status);
-                key.generation += 1;
-                key.fence = Fence { uid: key.fence.uid.clone(), ..new };
-            }
-            Effect::ApplyConfigMap { fence, set, digest, revision, .. } => {
-                assert_eq!(digest, Digest::of(set.to_json().as_bytes()));
-                self.write_config_map(fence.as_ref(), set, revision);
-            }
-            Effect::RebuildKeySecret { key, .. } => {
-                let private = PrivateHalf::Stored(self.fence());
-                self.keys.iter_mut().find(|it| it.name == key).unwrap().private = private;
-            }
-            Effect::DeleteKeySecret { key, .. } => {
-                self.keys.iter_mut().find(|it| it.name == key).unwrap().private = PrivateHalf::Absent;
-            }
-            Effect::DeleteSigningKey { key, .. } => self.keys.retain(|it| it.name != key),
-            Effect::RecordOwnership { key, .. } => {
-                self.keys.iter_mut().find(|it| it.name == key).unwrap().ownership = Ownership::AsWanted;
-            }
-        }
-    }
-
-    fn write_signer(&mut self, fence: Option<&Fence>, record: SignerRecord, change: SignerChange) {
-        let before = match &self.signer {
-            Signer::Ours(signer) => {
-                assert_eq!(fence, Some(&signer.fence), "stale fence");
-                Some(signer.clone())
-            }
-            Signer::Absent => {
-                assert_eq!(fence, None, "a fence for nothing");
-                None
-            }
-            Signer::Illegible(found) => {
-                assert_eq!(fence, Some(found), "stale fence");
-                None
-            }
-            Signer::Foreign => panic!("a write to a foreign object"),
-        };
-        let key = self.keys.iter().find(|key| key.name == record.key_name).unwrap();
-        assert!(matches!(key.private, PrivateHalf::Stored(_)), "{} cannot sign", key.name);
-        assert!(!record.barred.contains(&record.key_id), "a flip to a barred key");
-        if let Some(before) = before.filter(|before| before.key_id != record.key_id) {
-            self.ghosts.overwritten.insert(before.key_id, self.now);
-        }
-        if change == SignerChange::Activate {
-            let stored = self.key_set.status.keys.iter().find(|it| it.key_id.as_ref() == Some(&record.key_id));
-            self.activations.push(Activation {
-                key_id: record.key_id.clone(),
-                time: self.now,
-                reason: record.reason,
-                last_without: self.ghosts.last_without.get(&record.key_id).copied(),
-                earliest: stored.and_then(|key| key.earliest_activation_time),
-            });
-        }
-        self.signer = Signer::Ours(SignerSecret {
-            fence: self.fence(),
-            term: record.term,
-            key_id: record.key_id,
-            key_name: record.key_name,
-            activation_time: record.activation_time,
-            replaced: record.replaced,
-            barred: record.barred,
-            reason: record.reason,
-            content: SignerContent::Intact,
-            ownership: Ownership::AsWanted,
-        });
-        self.note_lifetime();
-    }
-
-    fn write_config_map(&mut self, fence: Option<&Fence>, set: JwkSet, revision: i64) {
-        let found = match &self.published {
-            Published::Ours(content) => Some(content.fence.clone()),
-            Published::Absent => None,
-            Published::Foreign => panic!("a write to a foreign object"),
-        };
-        assert_eq!(fence, found.as_ref(), "stale fence");
-        self.published = Published::Ours(ConfigMapContent {
-            fence: self.fence(),
-            digest: Some(Digest::of(set.to_json().as_bytes())),
-            set: Some(set),
-            revision: Some(revision),
-            ownership: Ownership::AsWanted,
-        });
-    }
-
-    fn write_status(&mut self, plan: &Plan) {
-        self.key_set.status = plan.status.clone();
-    }
-
-    fn create(
-        &mut self,
-        sequence: i64,
-        jwk: PublicJwk,
-        bits: Option<i32>,
-        lifecycle: Lifecycle,
-        status: SigningKeyStatus,
-        private: PrivateHalf,
-    ) {
-        let name = format!("pay-{sequence}");
-        assert!(self.keys.iter().all(|key| key.name != name), "{name} exists");
-        check_ledger(&Lifecycle::default(), &lifecycle);
-        let key = Key {
-            name,
-            fence: self.fence(),
-            generation: 1,
-            sequence,
-            origin: Origin::Generated,
-            algorithm: jwk.algorithm(),
-            rsa_key_bits: bits,
-            jwk: Some(jwk),
-            lifecycle,
-            status: Some(status),
-            private,
-            ownership: Ownership::AsWanted,
-        };
-        self.keys.push(key);
-        self.keys.sort_by_key(|key| key.sequence);
-    }
-
     /// The signing key signs tokens of the lifetime in force, until its signers have reloaded.
     fn note_lifetime(&mut self) {
         let lifetime = self.key_set.spec.tokens.max_lifetime.length();
@@ -462,43 +319,6 @@ impl World {
             *longest = lifetime.max(*longest);
         }
     }
-
-    fn line(&self, effect: &Effect) -> String {
-        let since = self.now.duration_since("2026-01-01T00:00:00Z".parse().unwrap());
-        let (days, rest) = (since.as_hours() / 24, since.as_secs() % 86_400);
-        let what = match effect {
-            Effect::RecordStatus => "status".to_owned(),
-            Effect::StageKey { sequence, .. } => format!("stage pay-{sequence}"),
-            Effect::AdoptKey { sequence, .. } => format!("adopt pay-{sequence}"),
-            Effect::WriteSigner { record, change, .. } => {
-                format!("signer {change:?} {} term {} barred {}", record.key_name, record.term, record.barred.len())
-            }
-            Effect::RecordKey { key, status, .. } => {
-                let (state, private) = (status.state.unwrap(), status.private_key.unwrap());
-                format!("record {key} {state:?} {private:?}")
-            }
-            Effect::ApplyConfigMap { set, revision, .. } => format!("publish {} keys revision {revision}", set.len()),
-            Effect::RebuildKeySecret { key, .. } => format!("rebuild {key}"),
-            Effect::DeleteKeySecret { key, .. } => format!("destroy {key}"),
-            Effect::DeleteSigningKey { key, .. } => format!("prune {key}"),
-            Effect::RecordOwnership { key, .. } => format!("own {key}"),
-        };
-        format!("day {days:>2} {:02}:{:02}:{:02} {what}", rest / 3600, rest / 60 % 60, rest % 60)
-    }
-}
-
-/// The CEL rules of `SigningKey.spec.lifecycle`.
-fn check_ledger(old: &Lifecycle, new: &Lifecycle) {
-    assert!(new.term >= old.term, "term lowered");
-    assert_eq!(new.term.is_some(), new.activation_time.is_some(), "term without activation");
-    assert!(new.activation_time >= old.activation_time, "activation moved earlier");
-    assert!(new.retirement_time >= old.retirement_time, "retirement moved earlier");
-    assert!(new.earliest_removal_time >= old.earliest_removal_time, "promise moved earlier");
-    assert!(old.removal_time.is_none() || new.removal_time == old.removal_time, "removal changed");
-    assert!(new.removal_time.is_none() || new.removal_time >= new.earliest_removal_time, "removed early");
-    let complete = new.activation_time.is_some() && new.earliest_removal_time.is_some();
-    assert!(new.retirement_time.is_none() || complete, "retired without a promise");
-    assert!(old.removal_time.is_none() || new.activation_time == old.activation_time, "reactivated");
 }
 
 /// Idle looks in a row after which a world gets lazy.
