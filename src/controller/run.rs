@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -85,13 +86,18 @@ async fn lead(
     }
     tracing::info!(identity = %config.lease.identity, "leading");
     metrics.leads();
+    // Passes are let end, but a controller whose first lists never came has none to wait for and would not notice.
+    let drained = async {
+        shutdown.clone().await;
+        tokio::time::sleep(DRAIN).await;
+    };
     tokio::select! {
-        () = work(config, client, metrics, shutdown) => {
-            leadership.release().await;
-            Ok(())
-        }
-        () = leadership.lost() => Err(RunError::LeaseLost),
+        () = work(config, client, metrics, shutdown.clone()) => {}
+        () = drained => tracing::warn!("ended with passes under way"),
+        () = leadership.lost() => return Err(RunError::LeaseLost),
     }
+    leadership.release().await;
+    Ok(())
 }
 
 /// Every watch carries metadata only, as a pass reads all else live.
@@ -124,8 +130,14 @@ async fn work(
         .graceful_shutdown_on(shutdown)
         .run(reconcile, retry, context)
         .for_each(|outcome| async move {
-            if let Err(error) = outcome {
-                tracing::debug!(%error, "pass");
+            match outcome {
+                // The CRDs or a right may be missing: nothing happens until it is put right.
+                Err(controller::Error::QueueError(error)) => {
+                    tracing::warn!(%error, "a watch failed, and is started again");
+                }
+                // `retry` has told it.
+                Err(error) => tracing::debug!(%error, "pass"),
+                Ok(_) => {}
             }
         })
         .await;
@@ -144,5 +156,7 @@ fn set_of_label(object: &PartialObjectMeta<ConfigMap>) -> Option<ObjectRef<Parti
 }
 
 const WATCH_SECONDS: u32 = 60;
+/// Less than what a Pod is given, with what the release of the Lease takes.
+const DRAIN: Duration = Duration::from_secs(15);
 /// Passes at once: they mostly wait for the API server.
 const CONCURRENCY: u16 = 8;

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::{
+    cluster::Cluster,
+    process::Process,
+    proxy::Proxy,
     rig::{Rig, SET},
     until,
     witness::fetch,
@@ -98,6 +101,17 @@ async fn both_end_quickly_when_they_are_told() {
         assert!(status.success() && took < QUICKLY, "server: {status} after {took:?}");
     }
     rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_controller_without_the_crds_says_so_and_ends_when_it_is_told() {
+    let cluster = Cluster::start().await.unwrap();
+    let api = Proxy::start(cluster.client().await.unwrap(), "default").await;
+    let arguments = ["controller", "--admin-listen", "127.0.0.1:0", "--lease-namespace", "default"];
+    let controller = Process::start(&cluster, "bare", api.address, &arguments);
+    controller.says("a watch failed, and is started again").await;
+    let (status, _) = controller.terminate().await;
+    assert!(status.success(), "{status}");
 }
 
 #[tokio::test]
