@@ -12,7 +12,7 @@ use super::error::Error;
 use super::objects::within;
 use crate::lifecycle::Clock;
 
-/// The wall clock to the millisecond, which is as fine as the API stores nothing finer than.
+/// The wall clock, to the millisecond: nothing finer is stored.
 #[allow(clippy::disallowed_methods, reason = "the one place where the controller reads the time")]
 pub(super) fn now() -> Timestamp {
     let now = Timestamp::now();
