@@ -112,11 +112,10 @@ fn seen_visible_time(kid: &KeyId, stored: Option<Timestamp>, pass: Option<&Pass>
         .filter_map(|served| served.ages.get(kid).copied().flatten())
         .map(|age| pass.time.checked_sub(age).unwrap_or(pass.time))
         .max();
+    let everywhere = !pass.replicas.is_empty() && pass.replicas.iter().all(|replica| replica.serves(kid));
     match stored {
         Some(stored) => Some(last_without.map_or(stored, |time| stored.max(time))),
-        None if pass.state == PassState::Complete && pass.replicas.iter().all(|replica| replica.serves(kid)) => {
-            Some(pass.time)
-        }
+        None if pass.state == PassState::Complete && everywhere => Some(pass.time),
         None => None,
     }
 }
