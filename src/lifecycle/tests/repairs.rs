@@ -193,3 +193,16 @@ fn key_secrets_without_status_and_records_are_adopted_before_the_set_is_claimed(
     world.run_for("800h");
     assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
 }
+
+#[test]
+fn a_key_that_signed_without_a_record_is_retired_with_its_full_retention() {
+    let mut world = steady();
+    let kid = world.key(2).kid().unwrap().clone();
+    let Signer::Ours(signer) = &mut world.signer else { panic!() };
+    signer.replaced = Some(kid);
+    world.settle();
+    let ledger = &world.key(2).lifecycle;
+    let kept = ledger.earliest_removal_time.unwrap().duration_since(ledger.retirement_time.unwrap());
+    // L + T + S + M = 10m + 1h + 5m + 24h
+    assert_eq!(kept, jiff::SignedDuration::from_mins(10 + 60 + 5 + 24 * 60));
+}
