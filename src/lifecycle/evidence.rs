@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::contract::{Contract, after};
-use super::observed::{Observed, Pass, PassState, Published};
+use super::observed::{Clock, Observed, PassState, Published};
 use crate::api::{KeyStatus, VisibilitySource};
 use crate::jose::KeyId;
 
@@ -38,11 +38,10 @@ pub(super) fn gather(observed: &Observed, contract: &Contract, now: Timestamp) -
         let kid = key.kid()?;
         let prior = stored.get(kid).copied();
         let publish_time = publish_time(observed, kid, prior, now);
+        let stored = prior.and_then(|key| key.visible_time);
         let visible_time = match key_set.spec.publication.visibility {
             VisibilitySource::Assumed => assumed_visible_time(publish_time, contract, now),
-            VisibilitySource::Replicas => {
-                seen_visible_time(kid, prior.and_then(|key| key.visible_time), observed.pass.as_ref())
-            }
+            VisibilitySource::Replicas => seen_visible_time(kid, stored, observed),
         };
         let earliest_activation_time = visible_time.map(|visible| {
             let waited = after(visible, contract.lead());
@@ -75,23 +74,16 @@ pub(super) fn is_weaker(stored: &[KeyStatus], seen: &BTreeMap<KeyId, Evidence>) 
 fn publish_time(observed: &Observed, kid: &KeyId, prior: Option<&KeyStatus>, now: Timestamp) -> Option<Timestamp> {
     let stored = prior.and_then(|key| key.publish_time);
     let decided = observed.key_set.status.publication.as_ref().and_then(|publication| publication.digest.as_ref());
-    let published = match &observed.published {
-        Published::Ours(content) => {
-            content.digest.as_ref() == decided && content.set.as_ref().is_some_and(|set| set.contains(kid))
-        }
-        Published::Absent | Published::Foreign => false,
+    let holding = match &observed.published {
+        Published::Ours(content) => Some(content).filter(|it| it.set.as_ref().is_some_and(|set| set.contains(kid))),
+        Published::Absent | Published::Foreign => None,
     };
+    let published = holding.is_some_and(|content| content.digest.as_ref() == decided);
     match (published, observed.key_set.spec.publication.visibility) {
-        (true, _) => Some(stored.unwrap_or(now)),
+        (true, _) => stored.or(Some(now).filter(|_| observed.clock == Clock::Trusted)),
         (false, VisibilitySource::Replicas) => stored,
-        (false, VisibilitySource::Assumed) => {
-            // A document that was accepted before the last decision still holds the key.
-            let held = match &observed.published {
-                Published::Ours(content) => content.set.as_ref().is_some_and(|set| set.contains(kid)),
-                Published::Absent | Published::Foreign => false,
-            };
-            stored.filter(|_| held)
-        }
+        // A document that was accepted before the last decision still holds the key.
+        (false, VisibilitySource::Assumed) => stored.filter(|_| holding.is_some()),
     }
 }
 
@@ -101,11 +93,15 @@ fn assumed_visible_time(published: Option<Timestamp>, contract: &Contract, now: 
 }
 
 /// `v(k)` from what the replicas say.
-fn seen_visible_time(kid: &KeyId, stored: Option<Timestamp>, pass: Option<&Pass>) -> Option<Timestamp> {
-    let Some(pass) = pass else { return stored };
+fn seen_visible_time(kid: &KeyId, stored: Option<Timestamp>, observed: &Observed) -> Option<Timestamp> {
+    let Some(pass) = &observed.pass else { return stored };
     let answered = || pass.replicas.iter().filter_map(|replica| replica.served.as_ref());
     if answered().any(|served| !served.ages.contains_key(kid)) {
         return None;
+    }
+    // A clock that is behind would begin the wait too early. The replicas remember until it can be believed.
+    if observed.clock != Clock::Trusted {
+        return stored;
     }
     // When each replica last answered without k, as a time of our clock: late by the travel of the answer, never early.
     let last_without = answered()
@@ -139,7 +135,9 @@ impl Floor {
             |key: &&&KeyStatus| key.activation_time.is_none() || key.earliest_activation_time <= key.activation_time;
         let longest = stored.values().filter(is_a_wait).filter_map(|key| wait(key)).max();
         let edited = observed.key_set.status.observed_generation != Some(observed.key_set.generation);
-        let fresh = longest.filter(|wait| edited && *wait > contract.lead()).map(|wait| after(now, wait));
+        // By a clock that is not to be believed the edit is not acknowledged, and waits for one that is.
+        let counts = edited && observed.clock == Clock::Trusted;
+        let fresh = longest.filter(|wait| counts && *wait > contract.lead()).map(|wait| after(now, wait));
         let activated = stored.values().filter(|key| key.activation_time.is_some());
         Self { fresh, recorded: activated.filter_map(|key| key.earliest_activation_time).max() }
     }

@@ -24,7 +24,7 @@ pub(super) fn is_reported(view: &View<'_>, key: &Key) -> bool {
 /// The status of one SigningKey, for the generation that a write of it makes.
 ///
 /// SigningKey has no status subresource, so every write counts one generation on (docs/adr/0002).
-pub(super) fn signing_key_status(view: &View<'_>, key: &Key) -> SigningKeyStatus {
+fn signing_key_status(view: &View<'_>, key: &Key) -> SigningKeyStatus {
     let stored = key.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     reported(stored, signing_key_state(key), private_key_state(key), key.generation + 1, view.now)
 }

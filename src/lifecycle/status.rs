@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::conditions;
 use super::contract::after;
-use super::observed::{Key, PrivateHalf};
+use super::observed::{Clock, Key, PrivateHalf};
 use super::publication;
 use super::record::private_key_state;
 use super::retire::destruction_time;
@@ -22,7 +22,7 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
     let signing = view.signing().filter(|key| !key.is_over() && view.can_sign(key));
     let unknown_key_id_end_time = unknown_key_id_end_time(view);
     let mut status = KeySetStatus {
-        observed_generation: Some(key_set.generation),
+        observed_generation: acknowledged_generation(view),
         // Absent until the set is claimed: nothing that was seen before counts.
         observed_uid: Some(key_set.uid.clone()).filter(|_| view.freeze() != Some(Freeze::Unclaimed)),
         active_key_name: signing.map(|key| key.name.clone()),
@@ -38,6 +38,15 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
     status.conditions = conditions::conditions(view, &status);
     keep_previous_digests(&mut status, &key_set.status);
     status
+}
+
+/// The generation whose promises are kept from now on. A lowered `C` counts from when it was acknowledged, so a clock that
+/// is not to be believed acknowledges nothing.
+fn acknowledged_generation(view: &View<'_>) -> Option<i64> {
+    match view.observed.clock {
+        Clock::Trusted => Some(view.observed.key_set.generation),
+        Clock::Untrusted(_) => view.observed.key_set.status.observed_generation,
+    }
 }
 
 /// When time alone next changes the plan or the status.

@@ -279,3 +279,44 @@ fn a_window_that_was_told_is_not_told_anew_when_the_cache_age_is_lowered() {
     world.run_for("1s");
     assert_eq!(world.condition("UnknownKeyIDWindow"), None);
 }
+
+#[test]
+fn a_wait_does_not_begin_by_a_clock_that_is_behind() {
+    let mut world = World::at_defaults();
+    for server in &mut world.servers {
+        server.follows = false;
+    }
+    world.run_for("1m");
+    let truth = world.now;
+    world.clock = Clock::Untrusted("3 days behind the API server".to_owned());
+    world.now = truth - SignedDuration::from_hours(72);
+    for server in &mut world.servers {
+        server.follows = true;
+    }
+    world.serve();
+    world.settle();
+    assert!(world.key_set.status.keys.iter().all(|key| key.visible_time.is_none()));
+    world.now = truth;
+    world.clock = Clock::Trusted;
+    world.run_for("1s");
+    let standby = world.key_set.status.keys[1].clone();
+    assert!(standby.visible_time.unwrap() >= truth, "{standby:?}");
+}
+
+#[test]
+fn a_lowered_cache_age_is_not_acknowledged_by_a_clock_that_is_behind() {
+    let mut world = steady();
+    world.run_for("30h");
+    let truth = world.now;
+    world.clock = Clock::Untrusted("3 days behind the API server".to_owned());
+    world.now = truth - SignedDuration::from_hours(72);
+    world.edit(|spec| spec.verifiers.max_cache_age = "1h".parse().unwrap());
+    world.settle();
+    assert_eq!(world.key_set.status.observed_generation, Some(1));
+    world.now = truth;
+    world.clock = Clock::Trusted;
+    world.edit(|spec| spec.rotation.after = Some(truth));
+    world.run_for("10s");
+    let next = world.key_set.status.keys.iter().find(|key| key.name == "pay-3").unwrap();
+    assert!(next.earliest_activation_time.unwrap() >= truth + SignedDuration::from_hours(24));
+}
