@@ -9,6 +9,7 @@
 mod cluster;
 #[path = "api_server/key_sets.rs"]
 mod key_sets;
+mod merge_patch;
 #[path = "api_server/signing_keys.rs"]
 mod signing_keys;
 
@@ -224,7 +225,7 @@ async fn assert_all(object: Value, cases: Vec<Case>) {
     let mut wrong = Vec::new();
     for (name, patch, expected) in cases {
         let mut object = object.clone();
-        merge(&mut object, &patch);
+        merge_patch::merge(&mut object, &patch);
         let url = format!("{}&dryRun=All", url("default", &object));
         let answer = send(&client, http::Request::post(url), &object).await;
         wrong.extend(surprise(answer, expected).map(|what| format!("{name}: {what}")));
@@ -259,23 +260,6 @@ fn surprise(answer: Result<Value, Box<Status>>, expected: Option<(&str, &str)>) 
         (field, words) => causes.into_iter().any(|cause| cause.field == field && cause.message.contains(words)),
     };
     (!is_said).then(|| format!("{expected:?} is missed in: {}", status.message))
-}
-
-/// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(members) = patch else {
-        target.clone_from(patch);
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (name, value) in members {
-        match value {
-            Value::Null => drop(target.as_object_mut().unwrap().remove(name)),
-            value => merge(&mut target[name], value),
-        }
-    }
 }
 
 /// Every rule of a schema: the field that it names, and its words up to the first value in them.

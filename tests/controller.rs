@@ -11,6 +11,7 @@ mod cluster;
 mod crashes;
 #[path = "controller/foreign.rs"]
 mod foreign;
+mod merge_patch;
 #[path = "controller/process.rs"]
 mod process;
 #[path = "controller/processes.rs"]
@@ -30,7 +31,6 @@ mod witness;
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use cluster::{Cluster, apply_crds};
@@ -55,23 +55,6 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         }
         assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
         tokio::time::sleep(POLL).await;
-    }
-}
-
-/// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(members) = patch else {
-        target.clone_from(patch);
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (name, value) in members {
-        match value {
-            Value::Null => drop(target.as_object_mut().unwrap().remove(name)),
-            value => merge(&mut target[name], value),
-        }
     }
 }
 

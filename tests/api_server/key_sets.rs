@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Case, Chain, merge};
+use crate::{Case, Chain, merge_patch::merge};
 
 /// The smallest complete one.
 pub(crate) fn object() -> Value {

@@ -99,7 +99,7 @@ async fn two_sets_that_want_one_name_do_not_share_it() {
         "publication": { "configMapName": "pay-jwks" },
     });
     let mut other = crate::rig::key_set("other");
-    crate::merge(&mut other["spec"], &taken);
+    crate::merge_patch::merge(&mut other["spec"], &taken);
     rig.create("keysets", &other).await;
     until("the conflict", async || {
         let status = rig.get("keysets", "other").await?["status"].clone();

@@ -28,7 +28,7 @@ async fn a_settled_set_is_not_written_to() {
     ] {
         let mut object = defaults.clone();
         object["metadata"] = json!({ "name": name });
-        crate::merge(&mut object["spec"], &spec);
+        crate::merge_patch::merge(&mut object["spec"], &spec);
         rig.create("keysets", &object).await;
     }
     rig.until_settled().await;

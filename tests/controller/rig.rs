@@ -132,7 +132,7 @@ impl Rig {
     /// A KeySet on a clock of seconds that rotates only when it is asked, with `spec` laid over it.
     pub(crate) async fn apply(&self, spec: Value) {
         let mut object = key_set(SET);
-        crate::merge(&mut object["spec"], &spec);
+        crate::merge_patch::merge(&mut object["spec"], &spec);
         self.create("keysets", &object).await;
     }
 
