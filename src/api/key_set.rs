@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Duration, KeySetStatus, names, rules, schema};
-use crate::jose::Algorithm;
+use super::{Duration, ExternalKey, HeldKey, ImportedKey, KeySetStatus, RevokedKey, names, rules, schema};
+use crate::jose::{Algorithm, KeyId};
 
 /// spec is what the owner of the issuer wants.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -133,6 +133,35 @@ pub struct KeySetSpec {
     #[serde(default)]
     #[schemars(extend("default" = json!({})))]
     pub publication: Publication,
+    /// importedKeys are private keys to take over from Secrets of this namespace; each becomes a
+    /// SigningKey. The Secret must carry the label keyset.dev/import with the name of this KeySet (the
+    /// consent of its owner), and is never written. An entry that goes away changes nothing: the key is
+    /// ours by then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub imported_keys: Vec<ImportedKey>,
+    /// externalKeys are public keys to publish for signers elsewhere; they never sign here. An entry
+    /// that goes away is retired, not dropped: its key leaves after maxReloadLag + maxLifetime +
+    /// clockSkew + margin, so that a revert in time changes nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["name"],
+            "x-kubernetes-validations" = rules::external_keys()
+        )
+    )]
+    pub external_keys: Vec<ExternalKey>,
+    /// revokedKeys must never be in the set. Each entry is acknowledged in status.revocations. Taking
+    /// an entry away does not bring the key back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["keyID"]))]
+    pub revoked_keys: Vec<RevokedKey>,
+    /// heldKeys are never removed from the set while they are listed. Revocation wins over a hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["keyID"]))]
+    pub held_keys: Vec<HeldKey>,
     /// deletionPolicy says what becomes of SigningKeys, Secrets and the ConfigMap when the KeySet is
     /// deleted. Retain: they stay and go on being served; a KeySet of the same name takes them over
     /// without a rotation. Delete: they carry an owner reference and are garbage-collected. A change
@@ -236,6 +265,12 @@ pub struct Rotation {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub after: Option<Timestamp>,
+    /// pinnedKeyID asks for this active key and no other: the retired key inside its rollback window,
+    /// the standby once it may sign, or the active key itself. Nothing replaces a pinned key but its
+    /// revocation or its loss. Remove the pin to go on.
+    #[serde(rename = "pinnedKeyID", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::key_id")]
+    pub pinned_key_id: Option<KeyId>,
 }
 
 impl Default for Rotation {
@@ -246,6 +281,7 @@ impl Default for Rotation {
             first_key: FirstKey::default(),
             rollback_window: Duration::from_hours(1),
             after: None,
+            pinned_key_id: None,
         }
     }
 }
@@ -258,7 +294,7 @@ pub enum RotationMode {
     Interval,
     /// Only `after`.
     OnRequest,
-    /// Nothing; repairs go on.
+    /// Nothing; repairs and revocations go on.
     Suspended,
 }
 

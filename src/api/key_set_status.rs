@@ -59,6 +59,10 @@ pub struct KeySetStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub keys: Vec<KeyStatus>,
+    /// revocations acknowledge spec.revokedKeys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["keyID"]))]
+    pub revocations: Vec<RevocationStatus>,
 }
 
 /// PublicationStatus is the published set.
@@ -189,6 +193,8 @@ pub enum RotationReason {
     KeyLost,
     /// The switch was found in the Signer Secret.
     Adopted,
+    /// The records came back from a backup, and the key before had been due by then.
+    Restored,
 }
 
 /// KeyStatus is one key of the set as this pass saw it.
@@ -273,4 +279,39 @@ pub enum PrivateKeyState {
     Lost,
     /// There never was one here.
     None,
+}
+
+/// RevocationStatus is how far one revocation is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevocationStatus {
+    /// keyID of the entry.
+    #[serde(rename = "keyID")]
+    #[schemars(schema_with = "schema::key_id")]
+    pub key_id: KeyId,
+    /// state of the revocation. NotFound: no record of this set has this kid; a key that comes with it
+    /// later is refused.
+    pub state: RevocationState,
+    /// removalTime is when the key left the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub removal_time: Option<Timestamp>,
+    /// exposureEndTime is when the last cached copy with the key is gone. Absent until every replica
+    /// was seen without the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub exposure_end_time: Option<Timestamp>,
+}
+
+/// RevocationState is how far a revocation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RevocationState {
+    /// The key still signs: another one takes over as soon as it may.
+    WaitingForStandby,
+    /// Signers may still use the key until maxReloadLag is over.
+    WaitingForSigners,
+    /// The key left the set.
+    Removed,
+    /// No record of this set has this kid.
+    NotFound,
 }

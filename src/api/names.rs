@@ -13,6 +13,15 @@ pub const MANAGED_BY: &str = "keyset";
 /// The field manager of everything that the operator applies for a KeySet.
 pub const FIELD_MANAGER: &str = "keyset-keyset";
 
+/// The label by which the owner of a Secret lets a KeySet import from it; its value is the name of the KeySet.
+pub const LABEL_IMPORT: &str = "keyset.dev/import";
+
+/// Annotations of a Key Secret.
+pub mod key_secret {
+    /// The entry of `importedKeys` that the key was copied for; only on copies.
+    pub const ENTRY_NAME: &str = "keyset.dev/entry-name";
+}
+
 /// Added to the name of a KeySet: the default name of its Signer Secret.
 pub const SIGNER_SECRET_SUFFIX: &str = "-signing-key";
 /// Added to the name of a KeySet: the default name of its JWKS ConfigMap.
@@ -80,6 +89,8 @@ pub mod condition {
     pub const MIXED_ALGORITHMS: &str = "MixedAlgorithms";
     /// A verifier may meet a kid that it does not know, after a forced switch. Only while it is so.
     pub const UNKNOWN_KEY_ID_WINDOW: &str = "UnknownKeyIDWindow";
+    /// The spec names a kid that no key of the set has. Only while it is so.
+    pub const UNKNOWN_KEY_ID: &str = "UnknownKeyID";
     /// The clock of the operator went backwards or far ahead. Only while it is so.
     pub const CLOCK_UNTRUSTED: &str = "ClockUntrusted";
 }
@@ -114,6 +125,12 @@ pub mod reason {
     pub const WAITING_FOR_VERIFIER_CACHES: &str = "WaitingForVerifierCaches";
     /// Not overdue.
     pub const ON_SCHEDULE: &str = "OnSchedule";
+    /// Not Accepted: a key of importedKeys or externalKeys cannot be taken.
+    pub const INVALID_IMPORT: &str = "InvalidImport";
+    /// Not Accepted: the pinned key cannot sign.
+    pub const PIN_UNAVAILABLE: &str = "PinUnavailable";
+    /// Overdue: the active key is pinned.
+    pub const PINNED: &str = "Pinned";
     /// Overdue: the rotation is suspended.
     pub const SUSPENDED: &str = "Suspended";
     /// Ready, of a SigningKey: the Key Secret holds the private half of the published key.
@@ -130,4 +147,10 @@ pub mod reason {
     pub const FIRST_KEY: &str = "FirstKey";
     /// A key had to take over before every cached copy had it.
     pub const KEY_LOST: &str = "KeyLost";
+    /// A revocation asked for a switch before every cached copy had the next key.
+    pub const REVOKED: &str = "Revoked";
+    /// The records came back from a backup: copies in use may have other keys.
+    pub const RESTORED: &str = "Restored";
+    /// The spec names a kid that no key of the set has.
+    pub const NOT_FOUND: &str = "NotFound";
 }

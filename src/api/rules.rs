@@ -257,6 +257,18 @@ pub(super) fn lifecycle() -> Vec<ValidationRule> {
     ]
 }
 
+/// Two entries with one kid could not both be published.
+pub(super) fn external_keys() -> Vec<ValidationRule> {
+    vec![rule("self.all(a, self.exists_one(b, b.publicJWK.kid == a.publicJWK.kid))", "must have distinct kids")]
+}
+
+/// What is published under the name of an entry never changes.
+pub(super) fn external_key() -> Vec<ValidationRule> {
+    vec![
+        rule("self.publicJWK == oldSelf.publicJWK", "is immutable: add the new key under a new name").at(".publicJWK"),
+    ]
+}
+
 /// A public JWK has the members of its type, whole, and an algorithm that fits.
 pub(super) fn public_jwk() -> Vec<ValidationRule> {
     vec![

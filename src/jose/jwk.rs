@@ -67,6 +67,12 @@ impl PublicJwk {
         Self::with_thumbprint(algorithm, PublicKey::Okp { x: x.to_vec() })
     }
 
+    /// A key from its members as a map has them. A map hides doubled members, so this is for readers that refused them.
+    pub fn from_members(members: &BTreeMap<String, String>) -> Result<Self, JwkError> {
+        let members = members.iter().map(|(name, value)| (name.clone(), Json::String(value.clone())));
+        Self::try_from(Json::Object(members.collect()))
+    }
+
     /// The same key under a kid of its own, as an imported key has one.
     #[must_use]
     pub fn with_key_id(self, kid: KeyId) -> Self {
