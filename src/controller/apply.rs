@@ -13,11 +13,12 @@ use serde_json::json;
 use super::context::Context;
 use super::error::Error;
 use super::objects::{Object, Objects, fence, is_ours, labels, owner_references};
+use super::observe::imported;
 use super::secret::Secret;
-use crate::api::{KeySet, Lifecycle, Origin, SigningKey, SigningKeySpec, SigningKeyStatus, names};
+use crate::api::{ImportedKey, KeySet, Lifecycle, Origin, SigningKey, SigningKeySpec, SigningKeyStatus, names};
 use crate::jose::{Digest, JwkSet, KeyId, PublicJwk};
 use crate::key_material::{KeyPair, SecretData};
-use crate::lifecycle::{Effect, Event, Fence, Observed, ObservedKeySet, Plan, SignerRecord};
+use crate::lifecycle::{Effect, Event, Fence, Observed, ObservedKeySet, Plan, Provenance, SignerRecord};
 
 /// Performs the plan: its writes, or if there are none, its status.
 pub(super) async fn apply(context: &Context, objects: &Objects, observed: &Observed, plan: &Plan) -> Result<(), Error> {
@@ -49,15 +50,22 @@ impl Pass<'_> {
                 let name = format!("{}-{sequence}", self.key_set.name);
                 let pair = self.stored_or_made(&name, *algorithm, *rsa_key_bits).await?;
                 let rsa_key_bits = rsa_key_bits.filter(|_| pair.algorithm().is_rsa());
-                let spec = self.signing_key(*sequence, pair.public_jwk(), rsa_key_bits);
-                self.create_signing_key(spec, status).await
+                let spec = self.signing_key(*sequence, &Provenance::Generated, pair.public_jwk());
+                self.create_signing_key(SigningKeySpec { rsa_key_bits, ..spec }, status).await
             }
-            Effect::AdoptKey { sequence, jwk, lifecycle, status } => {
-                let spec = self.signing_key(*sequence, jwk, None);
+            Effect::AdoptKey { sequence, provenance, jwk, lifecycle, status } => {
+                let spec = self.signing_key(*sequence, provenance, jwk);
+                let lifecycle = Some(lifecycle.clone()).filter(|lifecycle| *lifecycle != Lifecycle::default());
+                self.create_signing_key(SigningKeySpec { lifecycle, ..spec }, status).await
+            }
+            Effect::ImportKey { sequence, entry, jwk, lifecycle, status } => {
+                self.copy_private_key(&format!("{}-{sequence}", self.key_set.name), entry, jwk).await?;
+                let (entry_name, secret_ref) = (entry.name.clone(), entry.secret_ref.clone());
+                let spec = self.signing_key(*sequence, &Provenance::Imported { entry_name, secret_ref }, jwk);
                 self.create_signing_key(SigningKeySpec { lifecycle: Some(lifecycle.clone()), ..spec }, status).await
             }
             Effect::WriteSigner { fence, record, .. } => self.write_signer(fence.as_ref(), record).await,
-            Effect::RecordKey { key, fence, lifecycle, status } => {
+            Effect::RecordKey { key, fence, lifecycle, status, .. } => {
                 let mut body = json!({
                     "apiVersion": api_version::<SigningKey>(), "kind": "SigningKey",
                     "metadata": fenced(key, fence), "status": status,
@@ -98,6 +106,8 @@ impl Pass<'_> {
     ) -> Result<KeyPair, Error> {
         match self.stored(name).await {
             Ok(None) => {}
+            // A copy of a user's key whose import was given up: its kid may not be its thumbprint.
+            Ok(Some(_)) if self.is_copy(name).await? => return Err(self.discard(name).await?),
             Ok(Some(pair)) => return Ok(pair),
             // No SigningKey names it and nobody can read it: it was never published, and it is in the way.
             Err(Error::Key { .. }) => return Err(self.discard(name).await?),
@@ -112,6 +122,35 @@ impl Pass<'_> {
             Err(conflict @ Error::Conflict { .. }) => self.stored(name).await?.ok_or(conflict),
             Err(error) => Err(error),
         }
+    }
+
+    /// Copies the key that an entry names into a Key Secret of ours; the user's Secret stays as it is.
+    async fn copy_private_key(&self, name: &str, entry: &ImportedKey, jwk: &PublicJwk) -> Result<(), Error> {
+        let changed = |object: &str| Error::Conflict { object: format!("Secret {object}") };
+        match self.stored(name).await {
+            Ok(None) => {}
+            Ok(Some(pair)) if pair.public_jwk() == jwk => return Ok(()),
+            // Nobody names it, so it was never published: another key than the one to copy is in the way.
+            Ok(Some(_)) | Err(Error::Key { .. }) => return Err(self.discard(name).await?),
+            Err(error) => return Err(error),
+        }
+        let source = &entry.secret_ref.name;
+        let secret = self.objects.secret(source).await?;
+        // What the plan saw must still be so; else the next look says what is wrong now.
+        let pair = imported(entry, secret.as_ref(), self.key_set.spec.algorithm, &self.key_set.name);
+        let pair = pair.ok().filter(|pair| pair.public_jwk() == jwk).ok_or_else(|| changed(source))?;
+        let data = pair.key_secret_data().map_err(|source| Error::Key { object: format!("Secret {name}"), source })?;
+        let mut secret = self.key_secret(name, data);
+        let entry_name = (names::key_secret::ENTRY_NAME.to_owned(), entry.name.clone());
+        secret.metadata.annotations.get_or_insert_default().extend([entry_name]);
+        self.objects.create(&secret).await
+    }
+
+    /// Whether a Key Secret holds a copy of a user's key.
+    async fn is_copy(&self, name: &str) -> Result<bool, Error> {
+        let secret = self.objects.secret(name).await?;
+        let annotations = secret.and_then(|secret| secret.metadata.annotations).unwrap_or_default();
+        Ok(annotations.contains_key(names::key_secret::ENTRY_NAME))
     }
 
     async fn discard(&self, name: &str) -> Result<Error, Error> {
@@ -142,15 +181,20 @@ impl Pass<'_> {
         self.objects.create(&key).await
     }
 
-    fn signing_key(&self, sequence: i64, jwk: &PublicJwk, rsa_key_bits: Option<i32>) -> SigningKeySpec {
+    fn signing_key(&self, sequence: i64, provenance: &Provenance, jwk: &PublicJwk) -> SigningKeySpec {
+        let (origin, entry_name, import_from) = match provenance.clone() {
+            Provenance::Generated => (Origin::Generated, None, None),
+            Provenance::Imported { entry_name, secret_ref } => (Origin::Imported, Some(entry_name), Some(secret_ref)),
+            Provenance::External { entry_name } => (Origin::External, Some(entry_name), None),
+        };
         SigningKeySpec {
             key_set_name: self.key_set.name.clone(),
             sequence,
-            origin: Origin::Generated,
+            origin,
             algorithm: jwk.algorithm(),
-            rsa_key_bits,
-            entry_name: None,
-            import_from: None,
+            rsa_key_bits: None,
+            entry_name,
+            import_from,
             public_jwk: Some(jwk.clone()),
             lifecycle: None,
         }

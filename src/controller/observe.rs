@@ -14,11 +14,13 @@ use super::context::Context;
 use super::error::Error;
 use super::objects::{Objects, fence, is_ours};
 use super::secret::Secret;
-use crate::api::{DeletionPolicy, KeySet, RotationReason, SigningKey, VisibilitySource, names};
-use crate::jose::{Digest, JwkSet, KeyId};
+use crate::api::{
+    DeletionPolicy, ImportedKey, KeySet, Origin, RotationReason, SecretKeyRef, SigningKey, VisibilitySource, names,
+};
+use crate::jose::{Algorithm, Digest, JwkSet, KeyId};
 use crate::key_material::KeyPair;
 use crate::lifecycle::{
-    ConfigMapContent, Contract, Key, Observed, ObservedKeySet, Ownership, PrivateHalf, Published, Signer,
+    ConfigMapContent, Contract, Import, Key, Observed, ObservedKeySet, Ownership, PrivateHalf, Published, Signer,
     SignerContent, SignerSecret, Stray,
 };
 
@@ -46,14 +48,15 @@ pub(super) async fn observe(
         async { published(objects.config_map(&config_map).await?, &key_set) },
         context.watch.judge(&context.client, contract.clock_skew),
     )?;
-    let strays = strays(objects, &key_set, &keys, &signer).await?;
+    let (strays, imports) =
+        tokio::try_join!(strays(objects, &key_set, &keys, &signer), imports(objects, &key_set, &keys))?;
     // Last of all: what the replicas serve is judged by objects that are not newer.
     let pass = match key_set.spec.publication.visibility {
         VisibilitySource::Replicas => Some(context.prober.pass().await.of(&key_set)),
         VisibilitySource::Assumed => None,
     };
     let key_set = observed_key_set(key_set);
-    Ok(Some(Observed { key_set, keys, undecodable, strays, obstacle: None, signer, published, pass, clock }))
+    Ok(Some(Observed { key_set, keys, undecodable, strays, imports, obstacle: None, signer, published, pass, clock }))
 }
 
 fn observed_key_set(key_set: KeySet) -> ObservedKeySet {
@@ -120,6 +123,7 @@ async fn key(objects: &Objects, key_set: &KeySet, signing_key: SigningKey) -> Re
         name,
         sequence: signing_key.spec.sequence,
         origin: signing_key.spec.origin,
+        entry_name: signing_key.spec.entry_name,
         algorithm: signing_key.spec.algorithm,
         rsa_key_bits: signing_key.spec.rsa_key_bits,
         jwk: signing_key.spec.public_jwk,
@@ -166,9 +170,48 @@ async fn strays(objects: &Objects, key_set: &KeySet, keys: &[Key], signer: &Sign
         secrets.await?.into_iter().flatten().filter(|(_, secret)| is_ours(&secret.metadata, &key_set.name_any()));
     let strays = ours.filter_map(|(sequence, secret)| {
         let pair = KeyPair::from_secret_data(&secret.data).ok()?;
-        Some(Stray { sequence, jwk: pair.public_jwk().clone() })
+        let entry_name = secret.metadata.annotations.unwrap_or_default().remove(names::key_secret::ENTRY_NAME);
+        Some(Stray { sequence, jwk: pair.public_jwk().clone(), entry_name })
     });
     Ok(strays.collect())
+}
+
+/// What the Secrets hold that `importedKeys` names, for the entries that no SigningKey stands for. A user's Secret is
+/// looked at only until its key is copied.
+async fn imports(objects: &Objects, key_set: &KeySet, keys: &[Key]) -> Result<Vec<Import>, Error> {
+    let stands = |entry: &&ImportedKey| {
+        keys.iter().any(|key| key.origin == Origin::Imported && key.entry_name.as_ref() == Some(&entry.name))
+    };
+    let missing = key_set.spec.imported_keys.iter().filter(|entry| !stands(entry));
+    try_join_all(missing.map(async |entry| {
+        let secret = objects.secret(&entry.secret_ref.name).await?;
+        let key = imported(entry, secret.as_ref(), key_set.spec.algorithm, &key_set.name_any());
+        let key = key.map(|pair| pair.public_jwk().clone());
+        Ok(Import { entry_name: entry.name.clone(), key })
+    }))
+    .await
+}
+
+/// The private key that an entry names, read and tested; or what is wrong and what to do about it.
+///
+/// The Secret's owner consents by a label: else editing a KeySet would be a right to use any Secret.
+pub(super) fn imported(
+    entry: &ImportedKey,
+    secret: Option<&Secret>,
+    algorithm: Algorithm,
+    key_set: &str,
+) -> Result<KeyPair, String> {
+    let SecretKeyRef { name, key } = &entry.secret_ref;
+    let Some(secret) = secret else {
+        return Err(format!("Secret {name} does not exist: create it in this namespace"));
+    };
+    let consent = secret.metadata.labels.as_ref().and_then(|labels| labels.get(names::LABEL_IMPORT));
+    if consent.map(String::as_str) != Some(key_set) {
+        return Err(format!("Secret {name} lacks its owner's consent: label it {}={key_set}", names::LABEL_IMPORT));
+    }
+    let algorithm = entry.algorithm.unwrap_or(algorithm);
+    KeyPair::import(&secret.data, key, algorithm, entry.key_id.as_ref())
+        .map_err(|error| format!("entry {key} of Secret {name}: {error}"))
 }
 
 fn signer(secret: Option<Secret>, key_set: &KeySet) -> Result<Signer, Error> {

@@ -72,7 +72,7 @@ pub(super) fn retry(trigger: Arc<PartialObjectMeta<KeySet>>, error: &Error, cont
 fn names_after(observed: &Observed, plan: &Plan) -> BTreeSet<String> {
     let seen = observed.keys.iter().map(|key| &key.name).chain(&observed.undecodable).cloned();
     let made = plan.effects.iter().filter_map(|effect| match effect {
-        Effect::StageKey { sequence, .. } | Effect::AdoptKey { sequence, .. } => {
+        Effect::StageKey { sequence, .. } | Effect::AdoptKey { sequence, .. } | Effect::ImportKey { sequence, .. } => {
             Some(format!("{}-{sequence}", observed.key_set.name))
         }
         _ => None,

@@ -9,33 +9,31 @@ use jiff::Timestamp;
 use super::contract::after;
 use super::effect::{Event, EventReason};
 use super::observed::PrivateHalf;
+use super::retire::removal_time;
 use super::schedule::Rotation;
 use super::stage::is_at_bound;
 use super::verdict::{Verdict, verdict};
 use super::view::{Freeze, View};
+use super::{acceptance, pin};
 use crate::api::names::{condition, reason};
 use crate::api::{Condition, ConditionStatus, KeySetStatus, PrivateKeyState, RotationReason, VisibilitySource};
 
 /// All conditions of a KeySet, in their documented order.
 pub(super) fn conditions(view: &View<'_>, status: &KeySetStatus) -> Vec<Condition> {
     let published = published(view);
-    let ready = ready(view, status, &published);
+    let accepted = acceptance::accepted(view);
+    let ready = ready(view, status, &published, &accepted);
     let mut verdicts = vec![ready.clone()];
     if ready.reason == reason::BOOTSTRAPPING {
         verdicts.push(Verdict { r#type: condition::RECONCILING, status: ConditionStatus::True, ..ready.clone() });
     }
-    if ready.reason == reason::NAME_CONFLICT {
+    if ready.reason == reason::NAME_CONFLICT || accepted.status == ConditionStatus::False {
         verdicts.push(Verdict { r#type: condition::STALLED, status: ConditionStatus::True, ..ready });
     }
-    verdicts.push(verdict(
-        condition::ACCEPTED,
-        ConditionStatus::True,
-        reason::ACCEPTED,
-        "The spec is understood and can be honoured.",
-    ));
-    verdicts.extend([published, standby_ready(view), rotation_overdue(view)]);
+    verdicts.extend([accepted, published, standby_ready(view), rotation_overdue(view)]);
     verdicts.extend(mixed_algorithms(view));
     verdicts.extend(unknown_key_id_window(view, status));
+    verdicts.extend(acceptance::unknown_key_id(view));
     verdicts.extend(clock_untrusted(view));
     let stored = &view.observed.key_set.status.conditions;
     let generation = view.observed.key_set.generation;
@@ -51,7 +49,11 @@ pub(super) fn events(stored: &KeySetStatus, status: &KeySetStatus) -> Vec<Event>
     let about = |reason, condition: Condition| Event { reason, key: None, note: condition.message };
     let told = [
         turned(condition::STANDBY_READY, ConditionStatus::True).map(|it| about(EventReason::StandbyReady, it)),
-        turned(condition::STALLED, ConditionStatus::True).map(|it| about(EventReason::NameConflict, it)),
+        turned(condition::STALLED, ConditionStatus::True)
+            .filter(|it| it.reason == reason::NAME_CONFLICT)
+            .map(|it| about(EventReason::NameConflict, it)),
+        turned(condition::ACCEPTED, ConditionStatus::False).map(|it| about(EventReason::NotAccepted, it)),
+        turned(condition::UNKNOWN_KEY_ID, ConditionStatus::True).map(|it| about(EventReason::UnknownKeyId, it)),
         turned(condition::ROTATION_OVERDUE, ConditionStatus::True).map(|it| about(EventReason::RotationOverdue, it)),
         turned(condition::CLOCK_UNTRUSTED, ConditionStatus::True).map(|it| about(EventReason::ClockUntrusted, it)),
         turned(condition::PUBLISHED, ConditionStatus::False)
@@ -75,7 +77,7 @@ pub(super) fn events(stored: &KeySetStatus, status: &KeySetStatus) -> Vec<Event>
 pub(super) fn overdue_time(view: &View<'_>, rotation: &Rotation<'_>) -> Timestamp {
     let due = match rotation.reason {
         // Asked for at any time, so the wait for verifiers' caches is part of the schedule.
-        RotationReason::Requested => rotation.earliest().unwrap_or(rotation.due),
+        RotationReason::Requested | RotationReason::Pinned => rotation.earliest().unwrap_or(rotation.due),
         _ => rotation.due,
     };
     after(due, view.contract.publication_delay)
@@ -88,10 +90,13 @@ pub(super) fn visibility_deadline(view: &View<'_>, status: &KeySetStatus) -> Opt
     doubted.then(|| after(published.last_transition_time, view.contract.publication_delay))
 }
 
-fn ready(view: &View<'_>, status: &KeySetStatus, published: &Verdict) -> Verdict {
+fn ready(view: &View<'_>, status: &KeySetStatus, published: &Verdict, accepted: &Verdict) -> Verdict {
     let not = |reason, message: String| verdict(condition::READY, ConditionStatus::False, reason, message);
     if let Some(conflict) = view.name_conflict() {
         return not(reason::NAME_CONFLICT, conflict);
+    }
+    if accepted.status == ConditionStatus::False {
+        return not(accepted.reason, format!("{} The set is served as it was.", accepted.message));
     }
     if view.freeze() == Some(Freeze::Unclaimed) {
         let doubt = view.visibility_doubt();
@@ -191,11 +196,14 @@ fn rotation_overdue(view: &View<'_>) -> Verdict {
     if view.signing().is_none() {
         return on_schedule;
     }
-    let Some(rotation) = Rotation::next(view).filter(|rotation| overdue_time(view, rotation) < view.now) else {
+    let next = Rotation::next(view);
+    let pinned = next.is_none() && pin::pinned(view).is_some();
+    let next = if pinned { Rotation::by_schedule(view) } else { next };
+    let Some(rotation) = next.filter(|rotation| overdue_time(view, rotation) < view.now) else {
         return on_schedule;
     };
     let since = match rotation.reason {
-        RotationReason::KeyLost => "Due at once".to_owned(),
+        RotationReason::KeyLost | RotationReason::Revoked => "Due at once".to_owned(),
         _ => format!("Due since {}", rotation.due),
     };
     let (reason, why) = match view.freeze() {
@@ -205,6 +213,7 @@ fn rotation_overdue(view: &View<'_>) -> Verdict {
         Some(Freeze::Undecodable(keys)) => {
             (reason::UNKNOWN_VALUE, format!("This version does not understand SigningKey {keys}."))
         }
+        None if pinned => (reason::PINNED, "rotation.pinnedKeyID keeps the active key.".to_owned()),
         Some(Freeze::Unclaimed) | None if view.fresh_pass().is_none() => {
             (reason::VISIBILITY_LOST, view.visibility_doubt())
         }
@@ -214,15 +223,13 @@ fn rotation_overdue(view: &View<'_>) -> Verdict {
 }
 
 fn mixed_algorithms(view: &View<'_>) -> Option<Verdict> {
-    let keys = || view.observed.keys.iter().filter(|key| !key.is_over());
+    let keys = || view.published();
     let families: BTreeSet<_> = keys().map(|key| key.algorithm.family()).collect();
     if families.len() < 2 {
         return None;
     }
     let wanted = view.observed.key_set.spec.algorithm.family();
-    let end = keys()
-        .filter(|key| key.algorithm.family() != wanted)
-        .map(|key| key.lifecycle.earliest_removal_time.filter(|_| key.is_retired()));
+    let end = keys().filter(|key| key.algorithm.family() != wanted).map(|key| removal_time(view, key));
     let end = end.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().max());
     let until = end.map_or_else(
         || "until the keys of the old algorithm have retired and left".to_owned(),
@@ -241,6 +248,18 @@ fn unknown_key_id_window(view: &View<'_>, status: &KeySetStatus) -> Option<Verdi
             reason::FIRST_KEY,
             format!(
                 "The first key signed as soon as it was served: verifiers that knew this URL before may lack it until {end}. Choose rotation.firstKey AfterCacheAge for a URL in use."
+            ),
+        ),
+        Some(RotationReason::Revoked) => (
+            reason::REVOKED,
+            format!(
+                "A revocation asked for a switch before every cached copy had the next key: verifiers may meet an unknown kid until {end}."
+            ),
+        ),
+        Some(RotationReason::Restored) => (
+            reason::RESTORED,
+            format!(
+                "The records came back from a backup and the key of their time is out of date: verifiers may meet an unknown kid until {end}."
             ),
         ),
         _ => (

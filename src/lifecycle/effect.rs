@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::observed::Fence;
 use crate::api::names::condition;
-use crate::api::{ConditionStatus, KeySetStatus, Lifecycle, RotationReason, SigningKeyStatus};
+use crate::api::{
+    ConditionStatus, ImportedKey, KeySetStatus, Lifecycle, RotationReason, SecretKeyRef, SigningKeyStatus,
+};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 
 /// The next writes, the status that tells of them, and when to look again.
@@ -46,13 +48,28 @@ pub enum Effect {
         /// The first status of the SigningKey.
         status: SigningKeyStatus,
     },
-    /// Create a SigningKey for a published key that has none.
+    /// Create a SigningKey for a public key that has none: one whose record was lost, or an entry of `externalKeys`.
     AdoptKey {
         /// Names it: `<keyset>-<sequence>`.
         sequence: i64,
+        /// Where the key comes from.
+        provenance: Provenance,
         /// The public half, as published.
         jwk: PublicJwk,
         /// What is known of its past.
+        lifecycle: Lifecycle,
+        /// The first status of the SigningKey.
+        status: SigningKeyStatus,
+    },
+    /// Copy a private key out of a Secret of the user's into a new Key Secret, then create the SigningKey.
+    ImportKey {
+        /// Names both: `<keyset>-<sequence>`.
+        sequence: i64,
+        /// The entry of the KeySet.
+        entry: ImportedKey,
+        /// The public half that the Secret must still have.
+        jwk: PublicJwk,
+        /// The promise that a key brings along whose tokens are in use.
         lifecycle: Lifecycle,
         /// The first status of the SigningKey.
         status: SigningKeyStatus,
@@ -76,6 +93,8 @@ pub enum Effect {
         lifecycle: Lifecycle,
         /// The whole status, for the generation that this write makes.
         status: SigningKeyStatus,
+        /// What is recorded.
+        cause: RecordCause,
     },
     /// Write the JWKS ConfigMap.
     ApplyConfigMap {
@@ -141,6 +160,42 @@ pub struct SignerRecord {
     pub reason: RotationReason,
 }
 
+/// Where a key comes from whose SigningKey is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// Made by the operator.
+    Generated,
+    /// Taken over from a Secret.
+    Imported {
+        /// `name` of the entry of `importedKeys`, or a name of ours if no entry is left.
+        entry_name: String,
+        /// Where the private half was.
+        secret_ref: SecretKeyRef,
+    },
+    /// Public half only; signed elsewhere.
+    External {
+        /// `name` of the entry of `externalKeys`.
+        entry_name: String,
+    },
+}
+
+/// What a write of a ledger records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordCause {
+    /// Nothing new: the report follows what was seen.
+    Report,
+    /// A later promise.
+    Promise,
+    /// The key signs.
+    Activation,
+    /// Another key signs, or the entry of an external key is gone.
+    Retirement,
+    /// The key must not be trusted.
+    Revocation,
+    /// The key leaves the set.
+    Removal,
+}
+
 /// Why the Signer Secret is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignerChange {
@@ -195,12 +250,16 @@ pub enum EventReason {
     KeyActivated,
     /// A key was generated.
     KeyGenerated,
+    /// A private key was taken over from a Secret of the user's.
+    KeyImported,
     /// Warning: a private half is gone before its time.
     KeyLost,
     /// A key entered the published set.
     KeyPublished,
     /// A key left the published set.
     KeyRemoved,
+    /// A key is not to be trusted any more.
+    KeyRevoked,
     /// Warning: an object of a name that we need is not ours.
     NameConflict,
     /// Warning: an object of ours was put right.
@@ -211,6 +270,10 @@ pub enum EventReason {
     RotationOverdue,
     /// The standby may sign.
     StandbyReady,
+    /// Warning: a part of the spec cannot be honoured.
+    NotAccepted,
+    /// Warning: the spec names a kid that no key has.
+    UnknownKeyId,
     /// Warning: the spec has values that this version does not know.
     UnknownValue,
     /// Warning: a replica no longer serves the active key.
@@ -224,14 +287,18 @@ impl EventReason {
             Self::ClockUntrusted => "ClockUntrusted",
             Self::KeyActivated => "KeyActivated",
             Self::KeyGenerated => "KeyGenerated",
+            Self::KeyImported => "KeyImported",
             Self::KeyLost => "KeyLost",
             Self::KeyPublished => "KeyPublished",
             Self::KeyRemoved => "KeyRemoved",
+            Self::KeyRevoked => "KeyRevoked",
             Self::NameConflict => "NameConflict",
+            Self::NotAccepted => "NotAccepted",
             Self::ObjectRepaired => "ObjectRepaired",
             Self::PrivateKeyDestroyed => "PrivateKeyDestroyed",
             Self::RotationOverdue => "RotationOverdue",
             Self::StandbyReady => "StandbyReady",
+            Self::UnknownKeyId => "UnknownKeyID",
             Self::UnknownValue => "UnknownValue",
             Self::VisibilityLost => "VisibilityLost",
         }
@@ -244,8 +311,10 @@ impl EventReason {
             Self::ClockUntrusted
                 | Self::KeyLost
                 | Self::NameConflict
+                | Self::NotAccepted
                 | Self::ObjectRepaired
                 | Self::RotationOverdue
+                | Self::UnknownKeyId
                 | Self::UnknownValue
                 | Self::VisibilityLost
         )
@@ -290,6 +359,17 @@ impl Effect {
             Self::DeleteKeySecret { key, cause: DeleteCause::Destroy, .. } => {
                 (EventReason::PrivateKeyDestroyed, Some(key.clone()), format!("Destroyed the private half of {key}."))
             }
+            Self::ImportKey { sequence, entry, .. } => {
+                let name = format!("{key_set}-{sequence}");
+                let SecretKeyRef { name: secret, key } = &entry.secret_ref;
+                let note = format!("Took {name} over from {key} of Secret {secret} (entry {}).", entry.name);
+                (EventReason::KeyImported, Some(name), note)
+            }
+            Self::RecordKey { key, cause: RecordCause::Revocation, .. } => {
+                (EventReason::KeyRevoked, Some(key.clone()), format!("Revoked {key}: it never signs again."))
+            }
+            // The event of its publication tells of an entry of externalKeys.
+            Self::AdoptKey { provenance: Provenance::External { .. }, .. } => return None,
             Self::AdoptKey { sequence, .. } => {
                 let name = format!("{key_set}-{sequence}");
                 (EventReason::ObjectRepaired, Some(name.clone()), format!("Wrote the lost SigningKey {name} again."))

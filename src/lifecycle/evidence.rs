@@ -24,7 +24,7 @@ pub(super) struct Evidence {
     pub(super) earliest_activation_time: Option<Timestamp>,
 }
 
-/// Weighs what is stored against what is seen now, for every key that is not over.
+/// Weighs what is stored against what is seen now, for every key that has not left the set.
 pub(super) fn gather(observed: &Observed, contract: &Contract, now: Timestamp) -> BTreeMap<KeyId, Evidence> {
     let key_set = &observed.key_set;
     let stored: BTreeMap<&KeyId, &KeyStatus> = if key_set.status.observed_uid.as_deref() == Some(key_set.uid.as_str()) {
@@ -33,7 +33,7 @@ pub(super) fn gather(observed: &Observed, contract: &Contract, now: Timestamp) -
         BTreeMap::new()
     };
     let floor = Floor::new(observed, contract, &stored, now);
-    let keys = observed.keys.iter().filter(|key| !key.is_over());
+    let keys = observed.keys.iter().filter(|key| !key.is_removed());
     keys.filter_map(|key| {
         let kid = key.kid()?;
         let prior = stored.get(kid).copied();

@@ -6,10 +6,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::contract::after;
-use super::effect::Effect;
+use super::effect::{Effect, RecordCause};
 use super::observed::{Clock, Key, SignerSecret};
 use super::record::record;
-use super::view::View;
+use super::view::{View, is_active};
 use crate::api::Lifecycle;
 
 /// Copies an activation that the Signer Secret shows and the ledger does not.
@@ -31,7 +31,7 @@ pub(super) fn record_activation(view: &View<'_>) -> Vec<Effect> {
             .max(Some(after(activation, view.contract.retention()))),
         ..key.lifecycle.clone()
     };
-    vec![record(view, key, lifecycle)]
+    vec![record(view, key, lifecycle, RecordCause::Activation)]
 }
 
 /// Retires every key that still looks active although another one signs.
@@ -42,10 +42,12 @@ pub(super) fn record_retirement(view: &View<'_>) -> Vec<Effect> {
         return Vec::new();
     };
     let others = view.observed.keys.iter().filter(|key| key.name != signing.name);
-    let replaced = |key: &&Key| {
-        key.is_active() || (key.is_staged() && key.kid().is_some() && key.kid() == signer.replaced.as_ref())
-    };
-    others.filter(replaced).map(|key| record(view, key, retired(view, key, signer, successor))).collect()
+    // A revoked key retires like any other: signers may use it for a while yet.
+    let signed = |key: &Key| !key.is_removed() && is_active(&key.lifecycle);
+    let replaced =
+        |key: &&Key| signed(key) || (key.is_staged() && key.kid().is_some() && key.kid() == signer.replaced.as_ref());
+    let retire = |key| record(view, key, retired(view, key, signer, successor), RecordCause::Retirement);
+    others.filter(replaced).map(retire).collect()
 }
 
 /// Raises the promise of the keys that tokens may still be signed with, when the spec asks for more (law 6).
@@ -63,8 +65,8 @@ pub(super) fn record_promise(view: &View<'_>) -> Vec<Effect> {
             Some(retired).filter(|time| view.now <= after(*time, view.contract.reload_lag))?
         };
         let promised = Some(after(from, retention));
-        (key.lifecycle.earliest_removal_time < promised)
-            .then(|| record(view, key, Lifecycle { earliest_removal_time: promised, ..key.lifecycle.clone() }))
+        let lifecycle = Lifecycle { earliest_removal_time: promised, ..key.lifecycle.clone() };
+        (key.lifecycle.earliest_removal_time < promised).then(|| record(view, key, lifecycle, RecordCause::Promise))
     };
     view.observed.keys.iter().filter_map(raise).collect()
 }

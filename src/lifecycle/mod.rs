@@ -12,16 +12,21 @@
 //!
 //! Absent on purpose: clients, clocks, randomness, async, logging. Time is an argument of every rule that needs it.
 
+mod acceptance;
 mod conditions;
 mod contract;
 mod effect;
 mod evidence;
+mod external;
+mod import;
 mod ledger;
 mod observed;
+mod pin;
 mod plan;
 mod publication;
 mod record;
 mod retire;
+mod revoke;
 mod rotate;
 mod schedule;
 mod signer;
@@ -31,10 +36,12 @@ mod verdict;
 mod view;
 
 pub use contract::Contract;
-pub use effect::{DeleteCause, Effect, Event, EventReason, Plan, PublishCause, SignerChange, SignerRecord};
+pub use effect::{
+    DeleteCause, Effect, Event, EventReason, Plan, Provenance, PublishCause, RecordCause, SignerChange, SignerRecord,
+};
 pub use observed::{
-    Clock, ConfigMapContent, Fence, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, PrivateHalf, Published,
-    Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray,
+    Clock, ConfigMapContent, Fence, Import, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, PrivateHalf,
+    Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray,
 };
 pub use plan::plan;
 

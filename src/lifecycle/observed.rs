@@ -21,6 +21,8 @@ pub struct Observed {
     /// Key Secrets of ours that no SigningKey names, around the names where some may be. Looked for only until the KeySet
     /// is claimed: what was made before, when status and records are lost.
     pub strays: Vec<Stray>,
+    /// Entries of `importedKeys` that no SigningKey stands for yet.
+    pub imports: Vec<Import>,
     /// An object of a name that we need and that is not ours, which only a write found: kind and name.
     pub obstacle: Option<String>,
     /// The Signer Secret.
@@ -83,6 +85,8 @@ pub struct Key {
     pub sequence: i64,
     /// `spec.origin`.
     pub origin: Origin,
+    /// `spec.entryName`: the entry of the KeySet that the key stands for, unless it was generated.
+    pub entry_name: Option<String>,
     /// `spec.algorithm`.
     pub algorithm: Algorithm,
     /// `spec.rsaKeyBits`.
@@ -106,6 +110,17 @@ pub struct Stray {
     pub sequence: i64,
     /// Its public half.
     pub jwk: PublicJwk,
+    /// The entry of `importedKeys` that it was copied for, unless it was generated.
+    pub entry_name: Option<String>,
+}
+
+/// An entry of `importedKeys` and what its Secret holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// `name` of the entry.
+    pub entry_name: String,
+    /// The public half of a key that was read and tested, or what is wrong and what to do about it, for people.
+    pub key: Result<PublicJwk, String>,
 }
 
 /// What a live read of the Key Secret showed.

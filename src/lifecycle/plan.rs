@@ -5,10 +5,10 @@
 
 use jiff::Timestamp;
 
-use super::effect::{Effect, Plan};
+use super::effect::{Effect, Plan, RecordCause};
 use super::observed::{Observed, Ownership};
 use super::view::View;
-use super::{conditions, ledger, publication, record, retire, rotate, signer, stage, status};
+use super::{conditions, external, import, ledger, publication, record, retire, revoke, rotate, signer, stage, status};
 
 /// The next writes for what was observed at `now`, the status that tells of it, and when to look again.
 ///
@@ -32,7 +32,7 @@ fn own(view: &View<'_>) -> Vec<Effect> {
 /// Reports on SigningKeys whose status is not what was seen.
 fn report(view: &View<'_>) -> Vec<Effect> {
     let stale = view.observed.keys.iter().filter(|key| !record::is_reported(view, key));
-    stale.map(|key| record::record(view, key, key.lifecycle.clone())).collect()
+    stale.map(|key| record::record(view, key, key.lifecycle.clone(), RecordCause::Report)).collect()
 }
 
 type Rule = fn(&View<'_>) -> Vec<Effect>;
@@ -45,13 +45,19 @@ const RULES: &[(&str, Rule)] = &[
     ("record lost evidence", publication::record_lost_evidence),
     ("record an activation", ledger::record_activation),
     ("record retirements", ledger::record_retirement),
+    ("record revocations", revoke::record_revocation),
     ("repair the Signer Secret", signer::repair_signer),
     ("repair Key Secrets", signer::repair_key_secrets),
     ("adopt published keys without a record", stage::adopt),
     ("own objects as deletionPolicy wants", own),
+    ("publish external keys", external::announce),
+    ("retire external keys without an entry", external::retire),
+    ("import keys", import::import),
     ("accept the set to publish", publication::accept),
     ("publish it", publication::publish),
     ("switch to the next key", rotate::switch),
+    // Before anything is made: the key may be in the wrong hands.
+    ("end revoked keys", revoke::end),
     ("stage missing keys", stage::stage),
     ("destroy private halves", retire::destroy),
     ("remove keys", retire::remove),

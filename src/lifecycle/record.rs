@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::effect::Effect;
+use super::effect::{Effect, RecordCause};
+use super::external;
 use super::observed::{Key, PrivateHalf};
 use super::verdict::verdict;
 use super::view::{View, is_active};
@@ -10,9 +11,9 @@ use crate::api::names::{condition, reason};
 use crate::api::{Condition, ConditionStatus, Lifecycle, Origin, PrivateKeyState, SigningKeyState, SigningKeyStatus};
 
 /// The write of a ledger.
-pub(super) fn record(view: &View<'_>, key: &Key, lifecycle: Lifecycle) -> Effect {
+pub(super) fn record(view: &View<'_>, key: &Key, lifecycle: Lifecycle, cause: RecordCause) -> Effect {
     let status = signing_key_status(view, &Key { lifecycle: lifecycle.clone(), ..key.clone() });
-    Effect::RecordKey { key: key.name.clone(), fence: key.fence.clone(), lifecycle, status }
+    Effect::RecordKey { key: key.name.clone(), fence: key.fence.clone(), lifecycle, status, cause }
 }
 
 /// Whether the stored status of a SigningKey says what was seen, and of its latest generation.
@@ -26,12 +27,13 @@ pub(super) fn is_reported(view: &View<'_>, key: &Key) -> bool {
 /// SigningKey has no status subresource, so every write counts one generation on (docs/adr/0002).
 fn signing_key_status(view: &View<'_>, key: &Key) -> SigningKeyStatus {
     let stored = key.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    reported(stored, signing_key_state(key), private_key_state(key), key.generation + 1, view.now)
+    reported(stored, signing_key_state(view, key), private_key_state(key), key.generation + 1, view.now)
 }
 
 /// The status of a SigningKey that is about to be created.
 pub(super) fn created_status(view: &View<'_>, lifecycle: &Lifecycle, private: PrivateKeyState) -> SigningKeyStatus {
     let state = match () {
+        () if private == PrivateKeyState::None => SigningKeyState::External,
         () if lifecycle.activation_time.is_none() => SigningKeyState::Staged,
         () if is_active(lifecycle) => SigningKeyState::Active,
         () => SigningKeyState::Retiring,
@@ -54,11 +56,12 @@ fn reported(
     }
 }
 
-fn signing_key_state(key: &Key) -> SigningKeyState {
+fn signing_key_state(view: &View<'_>, key: &Key) -> SigningKeyState {
     match () {
         () if key.lifecycle.revocation_time.is_some() => SigningKeyState::Revoked,
         () if key.lifecycle.removal_time.is_some() => SigningKeyState::Removed,
-        () if key.origin == Origin::External => SigningKeyState::External,
+        () if key.origin == Origin::External && external::entry(view, key).is_some() => SigningKeyState::External,
+        () if key.origin == Origin::External => SigningKeyState::Retiring,
         () if key.is_active() => SigningKeyState::Active,
         () if key.is_retired() => SigningKeyState::Retiring,
         () if key.jwk.is_some() => SigningKeyState::Staged,

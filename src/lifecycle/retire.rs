@@ -5,12 +5,14 @@
 use jiff::Timestamp;
 
 use super::contract::after;
-use super::effect::{DeleteCause, Effect};
+use super::effect::{DeleteCause, Effect, RecordCause};
+use super::import::has_kept_its_promise;
 use super::observed::{Fence, Key, PrivateHalf};
 use super::record::record;
 use super::signer::bar;
 use super::view::View;
-use crate::api::Lifecycle;
+use super::{external, pin};
+use crate::api::{Lifecycle, Origin};
 
 /// Destroys the private half of retired keys whose rollback window has ended, and of keys that left the set.
 pub(super) fn destroy(view: &View<'_>) -> Vec<Effect> {
@@ -58,17 +60,19 @@ pub(super) fn remove(view: &View<'_>) -> Vec<Effect> {
             removal_time: Some(view.now.max(earliest_removal_time)),
             ..key.lifecycle.clone()
         };
-        record(view, key, lifecycle)
+        record(view, key, lifecycle, RecordCause::Removal)
     };
     leaving.iter().map(removed).collect()
 }
 
-/// Deletes the records of removed keys beyond `historyLimit`, oldest first. Revoked ones stay for ever.
+/// Deletes the records of removed keys beyond `historyLimit`, oldest first. Revoked and imported ones stay for ever: they
+/// refuse the same key.
 pub(super) fn prune(view: &View<'_>) -> Vec<Effect> {
     let Some(published) = view.current_set().filter(|_| view.freeze().is_none()) else { return Vec::new() };
     let gone = |key: &&Key| {
-        key.lifecycle.removal_time.is_some()
-            && key.lifecycle.revocation_time.is_none()
+        key.is_removed()
+            && !key.is_revoked()
+            && key.origin != Origin::Imported
             && key.private == PrivateHalf::Absent
             && key.kid().is_none_or(|kid| !published.contains(kid))
     };
@@ -87,14 +91,19 @@ pub(super) fn destruction_time(view: &View<'_>, key: &Key) -> Option<Timestamp> 
 }
 
 fn is_destructible(view: &View<'_>, key: &Key) -> bool {
-    let ended = destruction_time(view, key).is_some_and(|time| time <= view.now);
+    let ended = destruction_time(view, key).is_some_and(|time| time <= view.now) && !pin::wants(view, key);
     !is_signing(view, key) && (ended || key.lifecycle.removal_time.is_some())
 }
 
 /// Guard 2: retired, and the promise has ended. A staged key that will never sign has promised nothing.
 fn is_removable(view: &View<'_>, key: &Key) -> bool {
-    let over = key.is_retired() && key.lifecycle.earliest_removal_time.is_some_and(|time| time <= view.now);
-    !is_signing(view, key) && (over || is_superseded(view, key))
+    let over = removal_time(view, key).is_some_and(|time| time <= view.now);
+    !view.is_held(key) && !is_signing(view, key) && (over || is_superseded(view, key))
+}
+
+/// When the promise of a key ends that is on its way out.
+pub(super) fn removal_time(view: &View<'_>, key: &Key) -> Option<Timestamp> {
+    if key.is_retired() { key.lifecycle.earliest_removal_time } else { external::removal_time(view, key) }
 }
 
 /// A staged key whose private half is lost, or of a kind that is no longer wanted, once a later key stands in for it.
@@ -105,7 +114,7 @@ fn is_superseded(view: &View<'_>, key: &Key) -> bool {
             && (view.is_wanted_kind(other) && matches!(other.private, PrivateHalf::Stored(_)))
             && (other.is_active() || (key.private == PrivateHalf::Absent && view.is_visible_now(other)))
     };
-    key.is_staged() && useless && view.observed.keys.iter().any(stands_in)
+    key.is_staged() && useless && has_kept_its_promise(view, key) && view.observed.keys.iter().any(stands_in)
 }
 
 /// A kid in the Signer Secret counts as signing, whatever the ledger says.

@@ -3,20 +3,24 @@
 use super::effect::{Effect, SignerChange, SignerRecord};
 use super::ledger::next_second;
 use super::observed::Signer;
-use super::schedule::Rotation;
+use super::schedule::{Rotation, Successor, Window};
 use super::signer::bars;
 use super::view::View;
 
 /// Flips the Signer Secret to the successor, if it is due and guard 1 holds.
 ///
 /// Guard 1: the key was seen served by every replica for `C + S`, and is seen so now by a complete pass of at most 30 s.
+/// A switch that may cost an unknown kid takes what can be had: whoever answers serves the key.
 pub(super) fn switch(view: &View<'_>) -> Vec<Effect> {
-    if view.freeze().is_some() {
+    let Some(rotation) = Rotation::next(view).filter(|rotation| view.allows(rotation.step())) else {
         return Vec::new();
-    }
-    let Some(rotation) = Rotation::next(view) else { return Vec::new() };
+    };
     let due = rotation.earliest().is_some_and(|time| time <= view.now);
-    let Some(successor) = rotation.successor.filter(|successor| due && view.is_visible_now(successor.key)) else {
+    let served = |successor: &Successor<'_>| match successor.window {
+        Window::None => view.is_visible_now(successor.key),
+        Window::UnknownKeyId => view.is_answered_now(successor.key),
+    };
+    let Some(successor) = rotation.successor.filter(|successor| due && served(successor)) else {
         return Vec::new();
     };
     let key = successor.key;
@@ -28,6 +32,7 @@ pub(super) fn switch(view: &View<'_>) -> Vec<Effect> {
         key_id,
         activation_time,
         replaced: view.signing().and_then(|signing| signing.kid().cloned()),
+        // A flip away from a revoked key bars it in the same write (PROTOCOL 1).
         barred: bars(view),
         reason: rotation.reason,
     };

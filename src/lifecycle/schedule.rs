@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use super::contract::after;
-use super::observed::{Key, PrivateHalf};
-use super::view::View;
-use crate::api::{FirstKey, RotationReason};
+use super::observed::Key;
+use super::view::{Step, View};
+use super::{pin, revoke};
+use crate::api::{FirstKey, Origin, RevocationMode, RotationReason};
 
 /// A replacement of the signing key that lies ahead.
 pub(super) struct Rotation<'a> {
@@ -37,24 +38,52 @@ pub(super) enum Window {
 }
 
 impl<'a> Rotation<'a> {
-    /// The next replacement, or `None` if nothing asks for one.
+    /// The next replacement, or `None` if nothing asks for one. Revocation and loss win over the pin, and the pin wins
+    /// over age and request.
     pub(super) fn next(view: &View<'a>) -> Option<Self> {
         let Some(signing) = view.signing() else {
             // Without a signing key and with a signed past, all that made the key is lost.
             let reason = if view.ever_signed() { RotationReason::KeyLost } else { RotationReason::Bootstrap };
-            return Some(Self { reason, due: view.now, successor: successor(view, reason) });
+            return Some(Self::at_once(view, reason));
         };
-        if signing.is_over() || !view.can_sign(signing) {
-            let reason = RotationReason::KeyLost;
-            return Some(Self { reason, due: view.now, successor: successor(view, reason) });
+        if signing.is_revoked() {
+            return Some(Self::at_once(view, RotationReason::Revoked));
         }
-        let (due, reason) = due(view, signing)?;
+        if signing.is_removed() || !view.can_sign(signing) {
+            return Some(Self::at_once(view, RotationReason::KeyLost));
+        }
+        if let Some(pin) = pin::target(view) {
+            let pinned = pin.ok().filter(|key| key.name != signing.name)?;
+            return Some(Self {
+                reason: RotationReason::Pinned,
+                due: view.now,
+                successor: Some(waiting(view, pinned)),
+            });
+        }
+        Self::by_schedule(view)
+    }
+
+    /// The replacement that age or a request asks for, whatever the pin says.
+    pub(super) fn by_schedule(view: &View<'a>) -> Option<Self> {
+        let (due, reason) = due(view, view.signing()?)?;
         Some(Self { reason, due, successor: successor(view, reason) })
     }
 
     /// From when the guards allow it; `None` while that is not known.
     pub(super) fn earliest(&self) -> Option<Timestamp> {
         Some(self.successor.as_ref()?.ready?.max(self.due))
+    }
+
+    /// Whether it goes on while the set is suspended: a revocation, or a repair of what is lost.
+    pub(super) fn step(&self) -> Step {
+        match self.reason {
+            RotationReason::Revoked | RotationReason::KeyLost | RotationReason::Restored => Step::Urgent,
+            _ => Step::Forward,
+        }
+    }
+
+    fn at_once(view: &View<'a>, reason: RotationReason) -> Self {
+        Self { reason, due: view.now, successor: successor(view, reason) }
     }
 }
 
@@ -75,57 +104,67 @@ fn due(view: &View<'_>, signing: &Key) -> Option<(Timestamp, RotationReason)> {
 
 /// Who takes over (PROTOCOL 6 and 7).
 fn successor<'a>(view: &View<'a>, reason: RotationReason) -> Option<Successor<'a>> {
-    let staged = || view.staged().filter(|key| is_eligible(view, key));
-    let wanted = staged().find(|key| view.is_wanted_kind(key));
-    let standby =
-        |key: &'a Key| Successor { key, ready: view.evidence_of(key).earliest_activation_time, window: Window::None };
+    let staged = || view.staged().filter(|key| view.is_eligible(key));
+    let wanted = || staged().find(|key| view.is_wanted_kind(key));
     match reason {
         RotationReason::Bootstrap => {
-            let key = wanted.or_else(|| staged().next())?;
-            let mut first = standby(key);
-            if is_first_document(view) && view.observed.key_set.spec.rotation.first_key == FirstKey::WhenServed {
-                first.ready = view.evidence_of(key).visible_time;
+            let mut first = waiting(view, wanted().or_else(|| staged().next())?);
+            if is_first_document(view) && view.observed.key_set.spec.rotation.first_key != FirstKey::AfterCacheAge {
+                first.ready = view.evidence_of(first.key).visible_time;
             }
             Some(first)
         }
-        RotationReason::KeyLost => {
-            let ready =
-                |key: &&Key| view.evidence_of(key).earliest_activation_time.is_some_and(|time| time <= view.now);
-            let standing = staged().find(ready).map(standby);
-            standing.or_else(|| rolled_back(view)).or_else(|| forced(view, staged().last()?))
+        RotationReason::KeyLost | RotationReason::Revoked => {
+            let standing = staged().filter(|key| is_ready(view, key)).max_by_key(|key| view.is_wanted_kind(key));
+            let standing = standing.map(|key| waiting(view, key)).or_else(|| rolled_back(view));
+            let forced = || may_force(view, reason).then(|| forced(view)).flatten();
+            standing.or_else(forced).or_else(|| wanted().map(|key| waiting(view, key)))
         }
-        _ => wanted.map(standby),
+        _ => wanted().map(|key| waiting(view, key)),
     }
 }
 
-/// Whether the private half is stored and nobody has barred the key.
-fn is_eligible(view: &View<'_>, key: &Key) -> bool {
-    let barred = view.signer().is_some_and(|signer| key.kid().is_some_and(|kid| signer.barred.contains(kid)));
-    matches!(key.private, PrivateHalf::Stored(_)) && !barred
+/// The key with the wait that guard 1 asks for.
+fn waiting<'a>(view: &View<'a>, key: &'a Key) -> Successor<'a> {
+    Successor { key, ready: view.evidence_of(key).earliest_activation_time, window: Window::None }
+}
+
+/// Guard 1: every copy in use has the key.
+fn is_ready(view: &View<'_>, key: &Key) -> bool {
+    view.evidence_of(key).earliest_activation_time.is_some_and(|time| time <= view.now)
 }
 
 /// The newest retired key that can still sign: every verifier knows it, and its promise outlives the skew.
 fn rolled_back<'a>(view: &View<'a>) -> Option<Successor<'a>> {
     let skew = view.contract.clock_skew;
-    let key = view
-        .observed
-        .keys
-        .iter()
-        .filter(|key| key.is_retired() && is_eligible(view, key))
+    let keys = view.observed.keys.iter().filter(|key| key.is_retired() && view.is_eligible(key));
+    let keys = keys
         .filter(|key| key.lifecycle.earliest_removal_time.is_some_and(|time| after(view.now, skew) < time))
-        .max_by_key(|key| key.lifecycle.retirement_time)?;
-    Some(Successor { key, ready: view.evidence_of(key).visible_time, window: Window::None })
+        // A record that was written again looks retired, however short its key has been published.
+        .filter(|key| is_ready(view, key));
+    keys.max_by_key(|key| key.lifecycle.retirement_time).map(|key| waiting(view, key))
 }
 
-/// Nothing else can sign: the newest published key takes over, and the status says until when verifiers may not know it.
-fn forced<'a>(view: &View<'a>, key: &'a Key) -> Option<Successor<'a>> {
-    let visible = view.evidence_of(key).visible_time?;
-    Some(Successor { key, ready: Some(visible), window: Window::UnknownKeyId })
+/// Whether verifiers may meet an unknown kid: nothing else can sign, or the revocation says so.
+fn may_force(view: &View<'_>, reason: RotationReason) -> bool {
+    let mode = view.signing().and_then(|key| revoke::mode(view, key.kid()?));
+    let asked = mode.is_some_and(|mode| mode != RevocationMode::AfterSwitch);
+    reason == RotationReason::KeyLost || asked || !view.signing().is_some_and(|key| view.can_sign(key))
+}
+
+/// The newest key that is served takes over, and the status says until when verifiers may not know it.
+fn forced<'a>(view: &View<'a>) -> Option<Successor<'a>> {
+    let served = |key: &&Key| view.is_eligible(key) && view.is_answered_now(key);
+    let key = view.staged().filter(served).max_by_key(|key| key.sequence)?;
+    Some(Successor { key, ready: Some(view.now), window: Window::UnknownKeyId })
 }
 
 /// Whether the set is still the very first that was ever published under this name (PROTOCOL 6).
 ///
-/// Revision 1 is claimed in the status, before anything is made, by a pass that found nothing of that name.
+/// Revision 1 is claimed in the status, before anything is made, by a pass that found nothing of that name. Keys that are
+/// served elsewhere mean that verifiers exist already.
 fn is_first_document(view: &View<'_>) -> bool {
-    view.publication().is_some_and(|publication| publication.revision == Some(1)) && !view.ever_signed()
+    let external = view.observed.keys.iter().any(|key| key.origin == Origin::External);
+    let first = view.publication().is_some_and(|publication| publication.revision == Some(1));
+    first && !external && !view.ever_signed()
 }

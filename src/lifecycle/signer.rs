@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::effect::{DeleteCause, Effect, SignerChange, SignerRecord};
 use super::observed::{Key, Ownership, PrivateHalf, Signer, SignerContent, SignerSecret};
 use super::view::View;
-use crate::api::RotationReason;
+use crate::api::{Origin, RotationReason};
 use crate::jose::KeyId;
 
 /// Writes a Signer Secret that is lost, damaged, or behind the ledger, from the Key Secret of the key that should sign.
@@ -59,7 +59,8 @@ pub(super) fn repair_key_secrets(view: &View<'_>) -> Vec<Effect> {
 /// `None`: they are barred already.
 pub(super) fn bar(view: &View<'_>, keys: &[&Key]) -> Option<Effect> {
     let signer = view.signer()?;
-    let kids: BTreeSet<KeyId> = keys.iter().filter_map(|key| key.kid().cloned()).collect();
+    let private = keys.iter().filter(|key| key.origin != Origin::External);
+    let kids: BTreeSet<KeyId> = private.filter_map(|key| key.kid().cloned()).collect();
     if kids.is_subset(&signer.barred) {
         return None;
     }
@@ -73,7 +74,9 @@ pub(super) fn bar(view: &View<'_>, keys: &[&Key]) -> Option<Effect> {
 /// A bar outlives its SigningKey by no write: without a Key Secret there is nothing left to flip to.
 pub(super) fn bars(view: &View<'_>) -> BTreeSet<KeyId> {
     let standing = view.signer().map(|signer| signer.barred.clone()).unwrap_or_default();
-    let spent = |key: &&Key| key.is_over() || (key.is_retired() && key.private == PrivateHalf::Absent);
+    let spent = |key: &Key| {
+        key.origin != Origin::External && (key.is_over() || (key.is_retired() && key.private == PrivateHalf::Absent))
+    };
     let known = |key: &&Key| key.kid().is_some_and(|kid| standing.contains(kid));
     view.observed.keys.iter().filter(|key| spent(key) || known(key)).filter_map(|key| key.kid().cloned()).collect()
 }
@@ -98,15 +101,17 @@ fn recorded(view: &View<'_>, key: &Key) -> Option<SignerRecord> {
     })
 }
 
-/// The record as it stands, with up-to-date bars.
+/// The record as it stands, with up-to-date bars. The key that it shows is barred by the flip away from it.
 fn kept(view: &View<'_>, signer: &SignerSecret) -> SignerRecord {
+    let mut barred = bars(view);
+    barred.remove(&signer.key_id);
     SignerRecord {
         term: signer.term,
         key_name: signer.key_name.clone(),
         key_id: signer.key_id.clone(),
         activation_time: signer.activation_time,
         replaced: signer.replaced.clone(),
-        barred: bars(view),
+        barred,
         reason: signer.reason,
     }
 }

@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::contract::after;
-use super::effect::Effect;
-use super::observed::{Clock, Key, PrivateHalf, Stray};
+use super::effect::{Effect, Provenance};
+use super::external;
+use super::observed::{Clock, Key, Stray};
 use super::record::created_status;
-use super::view::{View, wanted_rsa_bits};
-use crate::api::{FirstKey, Lifecycle, PrivateKeyState};
+use super::schedule::Rotation;
+use super::view::{Step, View, wanted_rsa_bits};
+use crate::api::names::secret;
+use crate::api::{FirstKey, Lifecycle, Origin, PrivateKeyState, SecretKeyRef};
 use crate::jose::PublicJwk;
 
-/// Most keys that a set may hold: a set of RSA keys stays well under what the strictest verifier reads (50 KiB).
+/// Most keys of its own that a set may hold: a set of RSA keys stays well under what the strictest verifier reads (50 KiB).
 pub(super) const MAX_KEYS: usize = 16;
 
 /// Makes the keys that are missing: a standby, and before anything ever signed the first key too.
@@ -18,15 +21,17 @@ pub(super) const MAX_KEYS: usize = 16;
 /// At the bound of the set nothing is made; nothing leaves early for it.
 pub(super) fn stage(view: &View<'_>) -> Vec<Effect> {
     let spec = &view.observed.key_set.spec;
-    let waits_for_import = spec.rotation.first_key == FirstKey::WaitForImport && !view.ever_signed();
-    if view.freeze().is_some() || waits_for_import {
+    let imported = view.observed.keys.iter().any(|key| key.origin == Origin::Imported);
+    let waits_for_import = spec.rotation.first_key == FirstKey::WaitForImport && !view.ever_signed() && !imported;
+    // A revoked or lost key needs a successor even if the set is suspended.
+    let step = Rotation::next(view).map_or(Step::Forward, |rotation| rotation.step());
+    if !view.allows(step) || waits_for_import {
         return Vec::new();
     }
     let wanted: usize = if view.ever_signed() { 1 } else { 2 };
     let usable = view.staged().filter(|key| is_usable(view, key)).count();
     let room = MAX_KEYS.saturating_sub(published(view));
-    let next = next_sequence(view);
-    (next..)
+    free_sequences(view)
         .take(wanted.saturating_sub(usable).min(room))
         .map(|sequence| Effect::StageKey {
             sequence,
@@ -55,10 +60,14 @@ pub(super) fn adopt(view: &View<'_>) -> Vec<Effect> {
                 .filter(|sequence| !taken.contains(sequence))
                 .unwrap_or_else(|| next_sequence(view).max(taken.last().map_or(1, |last| last + 1)));
             taken.insert(sequence);
-            let lifecycle = adopted_lifecycle(view, jwk);
+            let provenance = provenance(view, sequence, jwk, None);
             // Its Key Secret, if there is one, is found by the next look.
-            let status = created_status(view, &lifecycle, PrivateKeyState::Lost);
-            Effect::AdoptKey { sequence, jwk: jwk.clone(), lifecycle, status }
+            let (lifecycle, private) = match provenance {
+                Provenance::External { .. } => (Lifecycle::default(), PrivateKeyState::None),
+                _ => (adopted_lifecycle(view, jwk), PrivateKeyState::Lost),
+            };
+            let status = created_status(view, &lifecycle, private);
+            Effect::AdoptKey { sequence, provenance, jwk: jwk.clone(), lifecycle, status }
         })
         .collect()
 }
@@ -74,9 +83,33 @@ pub(super) fn adopt_strays(view: &View<'_>) -> Vec<Effect> {
     let adopted = |stray: &Stray| {
         let lifecycle = adopted_lifecycle(view, &stray.jwk);
         let status = created_status(view, &lifecycle, PrivateKeyState::Stored);
-        Effect::AdoptKey { sequence: stray.sequence, jwk: stray.jwk.clone(), lifecycle, status }
+        let provenance = provenance(view, stray.sequence, &stray.jwk, stray.entry_name.as_deref());
+        Effect::AdoptKey { sequence: stray.sequence, provenance, jwk: stray.jwk.clone(), lifecycle, status }
     };
     view.observed.strays.iter().map(adopted).collect()
+}
+
+/// Where a key comes from whose record was lost: the spec may still name it, and only a key of ours has its thumbprint
+/// for a kid.
+fn provenance(view: &View<'_>, sequence: i64, jwk: &PublicJwk, copied_for: Option<&str>) -> Provenance {
+    let key_set = &view.observed.key_set;
+    if let Some(entry) = external::entry_of(view, jwk).filter(|_| copied_for.is_none()) {
+        return Provenance::External { entry_name: entry.name.clone() };
+    }
+    let imported = key_set.spec.imported_keys.iter();
+    let mut imported =
+        imported.filter(|entry| Some(entry.name.as_str()) == copied_for || entry.key_id.as_ref() == Some(jwk.kid()));
+    if let Some(entry) = imported.next() {
+        return Provenance::Imported { entry_name: entry.name.clone(), secret_ref: entry.secret_ref.clone() };
+    }
+    if copied_for.is_none() && jwk.kid() == jwk.thumbprint() {
+        return Provenance::Generated;
+    }
+    let name = format!("{}-{sequence}", key_set.name);
+    Provenance::Imported {
+        entry_name: copied_for.map_or_else(|| format!("adopted-{sequence}"), ToOwned::to_owned),
+        secret_ref: SecretKeyRef { name, key: secret::PRIVATE_PEM.to_owned() },
+    }
 }
 
 /// Every record is known; and the time can be believed, or need not be, because the Signer Secret tells who signs.
@@ -113,6 +146,11 @@ fn recorded_sequence(view: &View<'_>, jwk: &PublicJwk) -> Option<i64> {
     sequence_of(view, signer.or_else(stored)?)
 }
 
+/// Sequences for new keys, in order.
+pub(super) fn free_sequences(view: &View<'_>) -> impl Iterator<Item = i64> + use<> {
+    next_sequence(view)..
+}
+
 /// Above every sequence that any object remembers: a name is never used for a second key.
 fn next_sequence(view: &View<'_>) -> i64 {
     let keys = view.observed.keys.iter().map(|key| key.sequence);
@@ -128,10 +166,10 @@ fn sequence_of(view: &View<'_>, name: &str) -> Option<i64> {
 
 /// Whether a staged key can become the next signing key.
 fn is_usable(view: &View<'_>, key: &Key) -> bool {
-    let barred = view.signer().is_some_and(|signer| key.kid().is_some_and(|kid| signer.barred.contains(kid)));
-    view.is_wanted_kind(key) && matches!(key.private, PrivateHalf::Stored(_)) && !barred
+    view.is_wanted_kind(key) && view.is_eligible(key)
 }
 
+/// External keys have a bound of their own in the schema.
 fn published(view: &View<'_>) -> usize {
-    view.observed.keys.iter().filter(|key| !key.is_over()).count()
+    view.published().filter(|key| key.origin != Origin::External).count()
 }

@@ -5,11 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::conditions;
 use super::contract::after;
 use super::observed::{Clock, Key, PrivateHalf};
-use super::publication;
 use super::record::private_key_state;
-use super::retire::destruction_time;
+use super::retire::{destruction_time, removal_time};
 use super::schedule::{Rotation, Window};
-use super::view::{Freeze, View};
+use super::view::{Freeze, Step, View};
+use super::{external, pin, publication, revoke};
 use crate::api::{
     Guard, KeySetStatus, KeyState, KeyStatus, LastRotation, NextTransition, Origin, RotationReason, TransitionAction,
     VisibilitySource,
@@ -32,7 +32,8 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
         next_transition: next_transition(view),
         last_rotation: last_rotation(view),
         unknown_key_id_end_time,
-        keys: view.observed.keys.iter().filter(|key| !key.is_over()).map(|key| key_status(view, key)).collect(),
+        keys: view.published().map(|key| key_status(view, key)).collect(),
+        revocations: revoke::status(view),
         ..KeySetStatus::default()
     };
     status.conditions = conditions::conditions(view, &status);
@@ -55,8 +56,10 @@ pub(super) fn wake_at(view: &View<'_>, status: &KeySetStatus) -> Option<Timestam
     let rotation = Rotation::next(view);
     let due = rotation.as_ref().map(|rotation| rotation.due);
     let overdue = rotation.as_ref().map(|rotation| conditions::overdue_time(view, rotation));
-    let ends = view.observed.keys.iter().filter(|key| key.is_retired());
-    let ends = ends.flat_map(|key| [destruction_time(view, key), key.lifecycle.earliest_removal_time]).flatten();
+    let ends = view
+        .published()
+        .flat_map(|key| [destruction_time(view, key), removal_time(view, key), revoke::removal_time(view, key)]);
+    let ends = ends.flatten();
     let lost = conditions::visibility_deadline(view, status);
     let times = staged.chain(due).chain(overdue).chain(ends).chain(lost).chain(status.unknown_key_id_end_time);
     times.filter(|time| *time > view.now).chain(poll(view, rotation.as_ref())).min()
@@ -69,8 +72,11 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
     let unseen = unseen.filter(|evidence| evidence.visible_time.is_none()).filter_map(|evidence| evidence.publish_time);
     let waits = rotation.filter(|rotation| rotation.earliest() <= Some(view.now) && rotation.due <= view.now);
     let waits = waits.and_then(Rotation::earliest);
-    let removals = view.observed.keys.iter().filter(|key| key.is_retired());
-    let removals = removals.filter_map(|key| key.lifecycle.earliest_removal_time).filter(|time| *time <= view.now);
+    let removals = view.published().filter(|key| !view.is_held(key)).filter_map(|key| removal_time(view, key));
+    let removals = removals.filter(|time| *time <= view.now);
+    // The exposure of a revoked key ends some time after it is seen gone.
+    let exposed = revoke::status(view).into_iter().filter(|it| it.exposure_end_time.is_none());
+    let exposed = exposed.filter_map(|it| it.removal_time);
     // Often at first, when only the watch of the servers is in between, then less.
     let again =
         |since: Timestamp| after(view.now, (view.now.duration_since(since) / 4).clamp(SHORTEST_POLL, LONGEST_POLL));
@@ -78,10 +84,14 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
         Some(published) => Some(again(published)),
         None => match view.freeze() {
             // Only a change of an object ends these, and that wakes us by itself.
-            Some(Freeze::Suspended | Freeze::NameConflict(_) | Freeze::Undecodable(_)) => None,
+            Some(Freeze::NameConflict(_) | Freeze::Undecodable(_)) => None,
+            Some(Freeze::Suspended) => {
+                let urgent = rotation.is_some_and(|rotation| rotation.step() == Step::Urgent);
+                waits.filter(|_| urgent).into_iter().chain(exposed).max().map(again)
+            }
             Some(Freeze::Clock(_)) => Some(after(view.now, LONGEST_POLL)),
             Some(Freeze::Unclaimed) => Some(after(view.now, CLAIM_POLL)),
-            None => waits.into_iter().chain(removals).max().map(again),
+            None => waits.into_iter().chain(removals).chain(exposed).max().map(again),
         },
     }
 }
@@ -91,7 +101,9 @@ fn key_status(view: &View<'_>, key: &Key) -> KeyStatus {
     let published = key.kid().is_some_and(|kid| view.current_set().is_some_and(|set| set.contains(kid)));
     let may_sign = evidence.earliest_activation_time.is_some_and(|time| time <= view.now);
     let state = match () {
-        () if key.origin == Origin::External => KeyState::External,
+        () if key.is_revoked() => KeyState::Revoked,
+        () if key.origin == Origin::External && external::entry(view, key).is_some() => KeyState::External,
+        () if key.origin == Origin::External => KeyState::Retiring,
         () if key.is_active() => KeyState::Active,
         () if key.is_retired() => KeyState::Retiring,
         () if !published => KeyState::Pending,
@@ -109,7 +121,7 @@ fn key_status(view: &View<'_>, key: &Key) -> KeyStatus {
         earliest_activation_time: evidence.earliest_activation_time,
         activation_time: key.lifecycle.activation_time,
         retirement_time: key.lifecycle.retirement_time,
-        earliest_removal_time: key.lifecycle.earliest_removal_time.filter(|_| key.is_retired()),
+        earliest_removal_time: removal_time(view, key),
     }
 }
 
@@ -139,9 +151,16 @@ fn unknown_key_id_end_time(view: &View<'_>) -> Option<Timestamp> {
         // What was told at the switch stands: later edits of the spec do not change what verifiers had then.
         status.unknown_key_id_end_time
     } else {
-        let early = matches!(signer.reason, RotationReason::Bootstrap | RotationReason::KeyLost);
         let known = view.evidence_of(view.key(&signer.key_id)?).earliest_activation_time;
-        known.filter(|known| early && *known > signer.activation_time)
+        match signer.reason {
+            RotationReason::Bootstrap => known,
+            // A forced switch does not wait until every replica is seen to serve the key.
+            RotationReason::KeyLost | RotationReason::Revoked | RotationReason::Restored => {
+                known.or_else(|| Some(after(view.now, view.contract.lead())))
+            }
+            _ => None,
+        }
+        .filter(|known| *known > signer.activation_time)
     };
     end.filter(|end| *end > view.now)
 }
@@ -153,18 +172,49 @@ fn next_transition(view: &View<'_>) -> Option<NextTransition> {
         let message = format!("the private half of {} is kept for a rollback until then", key.name);
         Some(transition(TransitionAction::DestroyPrivateKey, key, Some(time), Guard::RollbackWindow, message))
     });
-    let remove = keys().filter_map(|key| {
-        let time = key.lifecycle.earliest_removal_time;
+    let remove = view.published().filter(|key| !view.is_held(key)).filter_map(|key| {
+        let time = removal_time(view, key)?;
         let message = format!("tokens signed with {} may be valid until then", key.name);
-        Some(transition(TransitionAction::Remove, key, Some(time?), Guard::TokenExpiry, message))
+        Some(transition(TransitionAction::Remove, key, Some(time), Guard::TokenExpiry, message))
     });
-    let mut next = destroy.chain(remove).chain(activation(view)).min_by_key(|next| next.earliest_time)?;
+    let revoke = view.published().filter_map(|key| {
+        let time = revoke::removal_time(view, key)?;
+        let message = format!("{} is revoked; signers may still use it until then", key.name);
+        Some(transition(TransitionAction::Revoke, key, Some(time), Guard::SignerReload, message))
+    });
+    let held = view.published().filter(|key| view.is_held(key)).filter_map(|key| {
+        removal_time(view, key)?;
+        let message = format!("{} is listed in heldKeys", key.name);
+        Some(transition(TransitionAction::Remove, key, None, Guard::Held, message))
+    });
+    let timed = destroy.chain(remove).chain(revoke).chain(activation(view)).min_by_key(|next| next.earliest_time);
+    // What is held back without an end is told when nothing else is ahead.
+    let mut next = timed.into_iter().chain(held).chain(pinned(view)).next()?;
     match view.freeze() {
-        Some(Freeze::Suspended) => next.waiting_for = Guard::Suspended,
+        Some(Freeze::Suspended) if !is_urgent(view, next.action) => next.waiting_for = Guard::Suspended,
         Some(Freeze::Clock(_)) => next.waiting_for = Guard::Clock,
-        Some(Freeze::NameConflict(_) | Freeze::Undecodable(_) | Freeze::Unclaimed) | None => {}
+        Some(Freeze::Suspended | Freeze::NameConflict(_) | Freeze::Undecodable(_) | Freeze::Unclaimed) | None => {}
     }
     Some(next)
+}
+
+/// Whether a step is taken although the set is suspended.
+fn is_urgent(view: &View<'_>, action: TransitionAction) -> bool {
+    match action {
+        TransitionAction::Revoke => true,
+        TransitionAction::Activate | TransitionAction::Generate => {
+            Rotation::next(view).is_some_and(|rotation| rotation.step() == Step::Urgent)
+        }
+        _ => false,
+    }
+}
+
+/// A rotation that the pin holds back.
+fn pinned(view: &View<'_>) -> Option<NextTransition> {
+    let next = Rotation::by_schedule(view).filter(|_| pin::pinned(view).is_some())?;
+    let key = next.successor?.key;
+    let message = format!("rotation.pinnedKeyID keeps the active key; {} would be next", key.name);
+    Some(transition(TransitionAction::Activate, key, None, Guard::Pinned, message))
 }
 
 fn activation(view: &View<'_>) -> Option<NextTransition> {
@@ -193,7 +243,7 @@ fn activation(view: &View<'_>) -> Option<NextTransition> {
     };
     let message = match successor.window {
         Window::None => message,
-        Window::UnknownKeyId => format!("{message}; no other key can sign"),
+        Window::UnknownKeyId => format!("{message}; verifiers may not know it yet"),
     };
     Some(transition(TransitionAction::Activate, key, earliest, waiting_for, message))
 }
@@ -205,6 +255,9 @@ fn asked(view: &View<'_>, reason: RotationReason) -> String {
         RotationReason::Interval => format!("{signing} is replaced at the age of {interval}"),
         RotationReason::Requested => "asked for by rotation.after".to_owned(),
         RotationReason::Bootstrap => "the first key of the set".to_owned(),
+        RotationReason::Pinned => "asked for by rotation.pinnedKeyID".to_owned(),
+        RotationReason::Revoked => format!("{signing} is revoked"),
+        RotationReason::Restored => format!("{signing} came back from a backup and is out of date"),
         _ => format!("the private half of {signing} is lost"),
     }
 }

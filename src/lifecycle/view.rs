@@ -39,6 +39,15 @@ pub(super) enum Freeze {
     Suspended,
 }
 
+/// Which steps a set takes whose rotation is suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Only while the set moves forward.
+    Forward,
+    /// Also while it is suspended: a revocation, or a successor for a key that is lost.
+    Urgent,
+}
+
 impl<'a> View<'a> {
     pub(super) fn new(observed: &'a Observed, now: Timestamp) -> Self {
         let contract = Contract::new(&observed.key_set.spec);
@@ -93,9 +102,15 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The key of that kid.
+    /// The key of that kid: the published one, else the latest that left the set.
     pub(super) fn key(&self, kid: &KeyId) -> Option<&'a Key> {
-        self.observed.keys.iter().find(|key| key.kid() == Some(kid))
+        let keys = self.observed.keys.iter().filter(|key| key.kid() == Some(kid));
+        keys.max_by_key(|key| (!key.is_removed(), key.sequence))
+    }
+
+    /// The keys that have not left the set.
+    pub(super) fn published(&self) -> impl Iterator<Item = &'a Key> {
+        self.observed.keys.iter().filter(|key| !key.is_removed())
     }
 
     /// The key that signs: the Signer Secret is the judge, the ledger answers when it is lost.
@@ -119,10 +134,22 @@ impl<'a> View<'a> {
         self.observed.keys.iter().filter(|key| key.is_staged())
     }
 
-    /// Whether new keys would be made the way this one was.
+    /// Whether new keys would be made the way this one was. An imported RSA key is taken in the size that it has.
     pub(super) fn is_wanted_kind(&self, key: &Key) -> bool {
         let spec = &self.observed.key_set.spec;
-        key.algorithm == spec.algorithm && key.rsa_key_bits == wanted_rsa_bits(spec)
+        let sized = key.origin == Origin::Imported || key.rsa_key_bits == wanted_rsa_bits(spec);
+        key.algorithm == spec.algorithm && sized
+    }
+
+    /// Whether the key can be given to signers: its private half is stored, and nobody has barred it.
+    pub(super) fn is_eligible(&self, key: &Key) -> bool {
+        let barred = self.signer().is_some_and(|signer| key.kid().is_some_and(|kid| signer.barred.contains(kid)));
+        matches!(key.private, PrivateHalf::Stored(_)) && !barred && !key.is_over()
+    }
+
+    /// Whether the user asks that the key stays published.
+    pub(super) fn is_held(&self, key: &Key) -> bool {
+        self.observed.key_set.spec.held_keys.iter().any(|held| Some(&held.key_id) == key.kid())
     }
 
     /// Whether the private half can sign now: in its Key Secret, or in the Signer Secret alone.
@@ -145,6 +172,20 @@ impl<'a> View<'a> {
             VisibilitySource::Assumed => visible <= self.now,
             VisibilitySource::Replicas => self.fresh_pass().is_some_and(|pass| {
                 key.kid().is_some_and(|kid| pass.replicas.iter().all(|replica| replica.serves(kid)))
+            }),
+        }
+    }
+
+    /// Whether every replica that answered just now serves the key, and one did. Less than visible: enough only for a
+    /// switch that may cost an unknown kid.
+    pub(super) fn is_answered_now(&self, key: &Key) -> bool {
+        let evidence = self.evidence_of(key);
+        match self.observed.key_set.spec.publication.visibility {
+            VisibilitySource::Assumed => evidence.publish_time.is_some(),
+            VisibilitySource::Replicas => self.observed.pass.as_ref().is_some_and(|pass| {
+                let mut served = pass.replicas.iter().filter(|replica| replica.served.is_some()).peekable();
+                let fresh = served.peek().is_some() && self.now <= after(pass.time, MAX_PASS_AGE);
+                fresh && key.kid().is_some_and(|kid| served.all(|replica| replica.serves(kid)))
             }),
         }
     }
@@ -189,6 +230,15 @@ impl<'a> View<'a> {
             return Some(Freeze::Clock(why.clone()));
         }
         (self.observed.key_set.spec.rotation.mode == RotationMode::Suspended).then_some(Freeze::Suspended)
+    }
+
+    /// Whether nothing stands in the way of such a step.
+    pub(super) fn allows(&self, step: Step) -> bool {
+        match self.freeze() {
+            None => true,
+            Some(Freeze::Suspended) => step == Step::Urgent,
+            Some(_) => false,
+        }
     }
 
     /// Whether it is not known yet if a set of this name was ever served: no object is there, and a replica is silent that
@@ -254,9 +304,19 @@ impl Key {
         !self.is_over() && self.lifecycle.activation_time.is_none() && self.origin != Origin::External
     }
 
-    /// Removed or revoked: it never signs again.
+    /// Removed or revoked: it never signs again. A revoked key is published until it is removed.
     pub fn is_over(&self) -> bool {
-        self.lifecycle.removal_time.is_some() || self.lifecycle.revocation_time.is_some()
+        self.is_removed() || self.is_revoked()
+    }
+
+    /// It left the set.
+    pub fn is_removed(&self) -> bool {
+        self.lifecycle.removal_time.is_some()
+    }
+
+    /// It must not be trusted.
+    pub fn is_revoked(&self) -> bool {
+        self.lifecycle.revocation_time.is_some()
     }
 }
 

@@ -151,6 +151,7 @@ fn name(effect: &Effect) -> &'static str {
         Effect::RecordStatus => "RecordStatus",
         Effect::StageKey { .. } => "StageKey",
         Effect::AdoptKey { .. } => "AdoptKey",
+        Effect::ImportKey { .. } => "ImportKey",
         Effect::WriteSigner { .. } => "WriteSigner",
         Effect::RecordKey { .. } => "RecordKey",
         Effect::ApplyConfigMap { .. } => "ApplyConfigMap",

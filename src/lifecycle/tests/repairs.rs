@@ -182,7 +182,11 @@ fn key_secrets_without_status_and_records_are_adopted_before_the_set_is_claimed(
     world.strays = world
         .keys
         .drain(..)
-        .map(|key| crate::lifecycle::Stray { sequence: key.sequence, jwk: key.jwk.unwrap() })
+        .map(|key| crate::lifecycle::Stray {
+            sequence: key.sequence,
+            jwk: key.jwk.unwrap(),
+            entry_name: key.entry_name,
+        })
         .collect();
     world.key_set.status = crate::api::KeySetStatus::default();
     world.settle();

@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{KeySetSpec, KeySetStatus, RotationReason};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
-    Clock, Fence, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published, Replica, ServedKeys, Signer, Stray,
-    plan,
+    Clock, Fence, Import, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published, Replica, ServedKeys, Signer,
+    Stray, plan,
 };
 
 /// The cluster.
@@ -27,6 +27,7 @@ pub(super) struct World {
     pub(super) clock: Clock,
     pub(super) undecodable: Vec<String>,
     pub(super) strays: Vec<Stray>,
+    pub(super) imports: Vec<Import>,
     /// Every write, as `day+time effect`.
     pub(super) log: Vec<String>,
     pub(super) activations: Vec<Activation>,
@@ -91,6 +92,7 @@ impl World {
             clock: Clock::Trusted,
             undecodable: Vec::new(),
             strays: Vec::new(),
+            imports: Vec::new(),
             log: Vec::new(),
             activations: Vec::new(),
             ghosts: Ghosts::default(),
@@ -109,6 +111,7 @@ impl World {
             keys: self.keys.clone(),
             undecodable: self.undecodable.clone(),
             strays: self.strays.clone(),
+            imports: self.imports.clone(),
             obstacle: None,
             signer: self.signer.clone(),
             published: self.published.clone(),

@@ -4,8 +4,8 @@ use super::{Activation, World};
 use crate::api::{Lifecycle, Origin, SigningKeyStatus};
 use crate::jose::{Digest, JwkSet, PublicJwk};
 use crate::lifecycle::{
-    ConfigMapContent, Effect, Fence, Key, Ownership, Plan, PrivateHalf, Published, Signer, SignerChange, SignerContent,
-    SignerRecord, SignerSecret,
+    ConfigMapContent, Effect, Fence, Key, Ownership, Plan, PrivateHalf, Provenance, Published, Signer, SignerChange,
+    SignerContent, SignerRecord, SignerSecret,
 };
 
 impl World {
@@ -16,9 +16,16 @@ impl World {
             Effect::StageKey { sequence, algorithm, rsa_key_bits, status } => {
                 let jwk = Self::jwk(algorithm, sequence);
                 let private = PrivateHalf::Stored(self.fence());
-                self.create(sequence, jwk, rsa_key_bits, Lifecycle::default(), status, private);
+                let key = self.create(sequence, &Provenance::Generated, jwk, Lifecycle::default(), status, private);
+                key.rsa_key_bits = rsa_key_bits;
             }
-            Effect::AdoptKey { sequence, jwk, lifecycle, status } => {
+            Effect::ImportKey { sequence, entry, jwk, lifecycle, status } => {
+                self.imports.retain(|import| import.entry_name != entry.name);
+                let private = PrivateHalf::Stored(self.fence());
+                let provenance = Provenance::Imported { entry_name: entry.name, secret_ref: entry.secret_ref };
+                self.create(sequence, &provenance, jwk, lifecycle, status, private);
+            }
+            Effect::AdoptKey { sequence, provenance, jwk, lifecycle, status } => {
                 let stored = self.strays.iter().position(|stray| stray.sequence == sequence);
                 let private = match stored {
                     Some(index) => {
@@ -27,10 +34,10 @@ impl World {
                     }
                     None => PrivateHalf::Absent,
                 };
-                self.create(sequence, jwk, None, lifecycle, status, private);
+                self.create(sequence, &provenance, jwk, lifecycle, status, private);
             }
             Effect::WriteSigner { fence, record, change } => self.write_signer(fence.as_ref(), record, change),
-            Effect::RecordKey { key, fence, lifecycle, status } => {
+            Effect::RecordKey { key, fence, lifecycle, status, .. } => {
                 let new = self.fence();
                 let key = self.keys.iter_mut().find(|it| it.name == key && it.fence == fence).unwrap();
                 check_ledger(&key.lifecycle, &lifecycle);
@@ -76,6 +83,7 @@ impl World {
         let key = self.keys.iter().find(|key| key.name == record.key_name).unwrap();
         assert!(matches!(key.private, PrivateHalf::Stored(_)), "{} cannot sign", key.name);
         assert!(!record.barred.contains(&record.key_id), "a flip to a barred key");
+        assert!(change != SignerChange::Activate || !key.is_over(), "a flip to {}, which is over", key.name);
         if let Some(before) = before.filter(|before| before.key_id != record.key_id) {
             self.ghosts.overwritten.insert(before.key_id, self.now);
         }
@@ -127,12 +135,19 @@ impl World {
     fn create(
         &mut self,
         sequence: i64,
+        provenance: &Provenance,
         jwk: PublicJwk,
-        bits: Option<i32>,
         lifecycle: Lifecycle,
         status: SigningKeyStatus,
         private: PrivateHalf,
-    ) {
+    ) -> &mut Key {
+        let (origin, entry_name) = match provenance {
+            Provenance::Generated => (Origin::Generated, None),
+            Provenance::Imported { entry_name, .. } => (Origin::Imported, Some(entry_name.clone())),
+            Provenance::External { entry_name } => (Origin::External, Some(entry_name.clone())),
+        };
+        assert!(origin != Origin::External || lifecycle.activation_time.is_none(), "an external key that signs");
+        assert!(origin != Origin::Generated || jwk.kid() == jwk.thumbprint(), "a generated key with a kid of its own");
         let name = format!("pay-{sequence}");
         assert!(self.keys.iter().all(|key| key.name != name), "{name} exists");
         check_ledger(&Lifecycle::default(), &lifecycle);
@@ -141,9 +156,10 @@ impl World {
             fence: self.fence(),
             generation: 1,
             sequence,
-            origin: Origin::Generated,
+            origin,
+            entry_name,
             algorithm: jwk.algorithm(),
-            rsa_key_bits: bits,
+            rsa_key_bits: None,
             jwk: Some(jwk),
             lifecycle,
             status: Some(status),
@@ -152,6 +168,7 @@ impl World {
         };
         self.keys.push(key);
         self.keys.sort_by_key(|key| key.sequence);
+        self.key_mut(sequence)
     }
 
     fn line(&self, effect: &Effect) -> String {
@@ -160,6 +177,10 @@ impl World {
         let what = match effect {
             Effect::RecordStatus => "status".to_owned(),
             Effect::StageKey { sequence, .. } => format!("stage pay-{sequence}"),
+            Effect::ImportKey { sequence, entry, .. } => format!("import pay-{sequence} from {}", entry.name),
+            Effect::AdoptKey { sequence, provenance: Provenance::External { entry_name }, .. } => {
+                format!("external pay-{sequence} for {entry_name}")
+            }
             Effect::AdoptKey { sequence, .. } => format!("adopt pay-{sequence}"),
             Effect::WriteSigner { record, change, .. } => {
                 format!("signer {change:?} {} term {} barred {}", record.key_name, record.term, record.barred.len())
@@ -186,8 +207,11 @@ fn check_ledger(old: &Lifecycle, new: &Lifecycle) {
     assert!(new.retirement_time >= old.retirement_time, "retirement moved earlier");
     assert!(new.earliest_removal_time >= old.earliest_removal_time, "promise moved earlier");
     assert!(old.removal_time.is_none() || new.removal_time == old.removal_time, "removal changed");
-    assert!(new.removal_time.is_none() || new.removal_time >= new.earliest_removal_time, "removed early");
+    let kept = new.removal_time >= new.earliest_removal_time && new.earliest_removal_time.is_some();
+    assert!(new.removal_time.is_none() || new.revocation_time.is_some() || kept, "removed early");
+    assert!(old.revocation_time.is_none() || new.revocation_time == old.revocation_time, "revocation changed");
     let complete = new.activation_time.is_some() && new.earliest_removal_time.is_some();
     assert!(new.retirement_time.is_none() || complete, "retired without a promise");
-    assert!(old.removal_time.is_none() || new.activation_time == old.activation_time, "reactivated");
+    let over = old.removal_time.is_some() || old.revocation_time.is_some();
+    assert!(!over || new.activation_time == old.activation_time, "reactivated");
 }

@@ -1,0 +1,39 @@
+//! What of the spec cannot be honoured, in words: entries that are refused, a pin that cannot hold, kids that nobody has.
+//!
+//! Bad input loses nothing: what the set serves goes on being served, and everything else that the spec asks for is done.
+
+use super::verdict::{Verdict, verdict};
+use super::view::View;
+use super::{external, import, pin};
+use crate::api::ConditionStatus;
+use crate::api::names::{condition, reason};
+use crate::jose::KeyId;
+
+/// Whether the spec can be honoured; False is for a person to put right.
+pub(super) fn accepted(view: &View<'_>) -> Verdict {
+    let not = |reason, message| verdict(condition::ACCEPTED, ConditionStatus::False, reason, message);
+    let refused: Vec<String> = import::refusals(view).chain(external::refusals(view)).collect();
+    if !refused.is_empty() {
+        return not(reason::INVALID_IMPORT, format!("Not taken: {}.", refused.join("; ")));
+    }
+    // Before anything signs, nobody can know a kid to pin.
+    if let Some(Err(why)) = pin::target(view) {
+        return not(reason::PIN_UNAVAILABLE, format!("rotation.pinnedKeyID cannot hold: {why}."));
+    }
+    verdict(condition::ACCEPTED, ConditionStatus::True, reason::ACCEPTED, "The spec is understood and can be honoured.")
+}
+
+/// Kids that the spec lists and no key has: perhaps a typing error, in the moment when it matters most.
+pub(super) fn unknown_key_id(view: &View<'_>) -> Option<Verdict> {
+    let spec = &view.observed.key_set.spec;
+    let unknown = |kid: &&KeyId| view.key(kid).is_none();
+    let revoked = spec.revoked_keys.iter().map(|it| &it.key_id).filter(unknown).map(|kid| format!("revokedKeys {kid}"));
+    let held = spec.held_keys.iter().map(|it| &it.key_id).filter(unknown).map(|kid| format!("heldKeys {kid}"));
+    let named: Vec<String> = revoked.chain(held).take(MOST_NAMED).collect();
+    (!named.is_empty()).then(|| {
+        let message = format!("No key of this set has kid {}: {}.", named.join(", "), pin::known_kids(view));
+        verdict(condition::UNKNOWN_KEY_ID, ConditionStatus::True, reason::NOT_FOUND, message)
+    })
+}
+
+const MOST_NAMED: usize = 8;
