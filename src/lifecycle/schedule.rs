@@ -117,7 +117,10 @@ fn successor<'a>(view: &View<'a>, reason: RotationReason) -> Option<Successor<'a
         RotationReason::KeyLost | RotationReason::Revoked => {
             let standing = staged().filter(|key| is_ready(view, key)).max_by_key(|key| view.is_wanted_kind(key));
             let standing = standing.map(|key| waiting(view, key)).or_else(|| rolled_back(view));
-            let forced = || may_force(view, reason).then(|| forced(view)).flatten();
+            // An emergency does not wait for a replica that is silent.
+            let may_force = may_force(view, reason);
+            let standing = standing.filter(|known| !may_force || view.is_visible_now(known.key));
+            let forced = || may_force.then(|| forced(view)).flatten();
             standing.or_else(forced).or_else(|| wanted().map(|key| waiting(view, key)))
         }
         _ => wanted().map(|key| waiting(view, key)),
@@ -152,10 +155,11 @@ fn may_force(view: &View<'_>, reason: RotationReason) -> bool {
     reason == RotationReason::KeyLost || asked || !view.signing().is_some_and(|key| view.can_sign(key))
 }
 
-/// The newest key that is served takes over, and the status says until when verifiers may not know it.
+/// The key that is served and that most verifiers know, else the newest, takes over; the status says until when verifiers
+/// may not know it.
 fn forced<'a>(view: &View<'a>) -> Option<Successor<'a>> {
     let served = |key: &&Key| view.is_eligible(key) && view.is_answered_now(key);
-    let key = view.staged().filter(served).max_by_key(|key| key.sequence)?;
+    let key = view.staged().filter(served).max_by_key(|key| (is_ready(view, key), key.sequence))?;
     Some(Successor { key, ready: Some(view.now), window: Window::UnknownKeyId })
 }
 

@@ -5,9 +5,12 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::world::World;
-use crate::api::{KeySetStatus, KeyState, RotationMode, RotationReason};
+use crate::api::{
+    ExternalKey, HeldKey, ImportedKey, KeySetStatus, KeyState, RevocationMode, RevokedKey, RotationMode,
+    RotationReason, SecretKeyRef,
+};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId};
-use crate::lifecycle::{Clock, PrivateHalf, Published, Signer, SignerContent};
+use crate::lifecycle::{Clock, Import, PrivateHalf, Published, Signer, SignerContent};
 
 /// What happens to a cluster.
 #[derive(Clone, Debug)]
@@ -34,6 +37,16 @@ enum Act {
     LoseSigningKey(usize),
     LoseStatus,
     Clock(bool),
+    Revoke(usize, RevocationMode),
+    /// The list is emptied: what was revoked must stay so.
+    ForgetRevocations,
+    Pin(usize),
+    Unpin,
+    Hold(usize),
+    Release,
+    External(usize),
+    DropExternal,
+    Import(usize),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -58,6 +71,23 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0_usize..4).prop_map(Act::LoseSigningKey),
         1 => Just(Act::LoseStatus),
         1 => any::<bool>().prop_map(Act::Clock),
+        2 => (0_usize..6, mode()).prop_map(|(index, mode)| Act::Revoke(index, mode)),
+        1 => Just(Act::ForgetRevocations),
+        2 => (0_usize..6).prop_map(Act::Pin),
+        2 => Just(Act::Unpin),
+        1 => (0_usize..6).prop_map(Act::Hold),
+        1 => Just(Act::Release),
+        1 => (0_usize..EXTERNALS).prop_map(Act::External),
+        1 => Just(Act::DropExternal),
+        1 => (0_usize..4).prop_map(Act::Import),
+    ]
+}
+
+fn mode() -> impl Strategy<Value = RevocationMode> {
+    prop_oneof![
+        2 => Just(RevocationMode::AfterSwitch),
+        1 => Just(RevocationMode::ForceSwitch),
+        1 => Just(RevocationMode::Immediate),
     ]
 }
 
@@ -90,6 +120,8 @@ struct Judge {
     /// kid and key are one to one for ever.
     names: std::collections::BTreeMap<KeyId, String>,
     crashed: bool,
+    /// Thumbprints.
+    revoked: std::collections::BTreeSet<KeyId>,
 }
 
 impl Judge {
@@ -109,6 +141,7 @@ impl Judge {
             published: None,
             names: std::collections::BTreeMap::new(),
             crashed: false,
+            revoked: std::collections::BTreeSet::new(),
         }
     }
 
@@ -165,6 +198,27 @@ impl Judge {
             }
             Act::LoseStatus if !crashed => world.key_set.status = KeySetStatus::default(),
             Act::LoseSigningKey(_) | Act::LoseStatus => {}
+            Act::Revoke(index, mode) => {
+                let kid = kid_at(world, *index);
+                world.edit(|spec| {
+                    spec.revoked_keys.retain(|revoked| Some(&revoked.key_id) != kid.as_ref());
+                    spec.revoked_keys.extend(kid.map(|key_id| RevokedKey { key_id, mode: *mode }));
+                });
+            }
+            Act::ForgetRevocations => world.edit(|spec| spec.revoked_keys.clear()),
+            Act::Pin(index) => {
+                let kid = kid_at(world, *index);
+                world.edit(|spec| spec.rotation.pinned_key_id = kid);
+            }
+            Act::Unpin => world.edit(|spec| spec.rotation.pinned_key_id = None),
+            Act::Hold(index) => {
+                let kid = kid_at(world, *index);
+                world.edit(|spec| spec.held_keys = kid.map(|key_id| HeldKey { key_id }).into_iter().collect());
+            }
+            Act::Release => world.edit(|spec| spec.held_keys.clear()),
+            Act::External(index) => world.edit(|spec| spec.external_keys = vec![external(*index)]),
+            Act::DropExternal => world.edit(|spec| spec.external_keys.clear()),
+            Act::Import(index) => import(world, *index),
             Act::Clock(true) => world.clock = Clock::Trusted,
             Act::Clock(false) => world.clock = Clock::Untrusted("jumped".to_owned()),
         }
@@ -175,6 +229,7 @@ impl Judge {
     fn check(&mut self) {
         self.check_activations();
         self.check_removals();
+        self.check_verbs();
         let world = &self.world;
         if let (Signer::Ours(signer), Some(set), false) = (&world.signer, world.set(), self.crashed) {
             assert!(set.contains(&signer.key_id), "law 5: the signing key is not in the set");
@@ -193,7 +248,8 @@ impl Judge {
         for switch in &world.activations[self.judged_activations..] {
             // Nothing could sign: the newest key took over, and the status tells until when verifiers may not know it.
             let forced = switch.earliest.is_none_or(|time| time > switch.time);
-            if switch.reason == RotationReason::Bootstrap || (switch.reason == RotationReason::KeyLost && forced) {
+            let may_be_forced = matches!(switch.reason, RotationReason::KeyLost | RotationReason::Revoked);
+            if switch.reason == RotationReason::Bootstrap || (may_be_forced && forced) {
                 continue;
             }
             for (number, (since, cache_age)) in self.cache_ages.iter().enumerate() {
@@ -225,6 +281,12 @@ impl Judge {
             if world.set().unwrap().contains(jwk.kid()) {
                 continue;
             }
+            let key = world.keys.iter().find(|key| key.kid() == Some(jwk.kid()));
+            if key.is_some_and(|key| key.lifecycle.revocation_time.is_some()) {
+                continue;
+            }
+            let held = |held: &HeldKey| held.key_id == *jwk.kid();
+            assert!(!world.key_set.spec.held_keys.iter().any(held), "a held key left: {:#?}", world.log);
             let Some(lifetime) = world.ghosts.longest_lifetime.get(jwk.kid()) else { continue };
             let overwritten = world.ghosts.overwritten.get(jwk.kid()).copied().unwrap_or(Timestamp::MIN);
             assert!(
@@ -238,6 +300,26 @@ impl Judge {
         self.published = world.set().cloned();
     }
 
+    /// A revoked key is on its way out for good; a switch that may cost an unknown kid is told with its end.
+    fn check_verbs(&mut self) {
+        let world = &self.world;
+        let revoked = world.keys.iter().filter(|key| key.lifecycle.revocation_time.is_some());
+        self.revoked.extend(revoked.filter_map(|key| Some(key.jwk.as_ref()?.thumbprint().clone())));
+        for key in world.keys.iter().filter(|key| self.revoked.contains(key.jwk.as_ref().unwrap().thumbprint())) {
+            assert!(key.lifecycle.revocation_time.is_some(), "a revoked key came back: {:#?}", world.log);
+        }
+        let Some(switch) = world.activations.last().filter(|_| !self.crashed) else { return };
+        let forced = matches!(switch.reason, RotationReason::KeyLost | RotationReason::Revoked)
+            && switch.earliest.is_none_or(|time| time > switch.time);
+        let status = &world.key_set.status;
+        let told = status.last_rotation.as_ref().is_some_and(|last| last.time >= switch.time);
+        let (Some(copy), true) = (switch.last_without, forced && told) else { return };
+        let since = self.cache_ages.iter().map(|(_, cache_age)| *cache_age).min().unwrap();
+        let until = copy + since + world.key_set.spec.clock_skew.length();
+        let end = status.unknown_key_id_end_time;
+        assert!(until <= world.now || end >= Some(until), "until {until}, told {end:?}; {:#?}", world.log);
+    }
+
     /// Liveness: left alone it converges, is healthy, and then plans no write.
     fn heal(&mut self) {
         let world = &mut self.world;
@@ -246,9 +328,16 @@ impl Judge {
             server.follows = true;
             server.answers = true;
         }
-        if world.key_set.spec.rotation.mode == RotationMode::Suspended {
-            world.edit(|spec| spec.rotation.mode = RotationMode::OnRequest);
-        }
+        world.edit(|spec| {
+            if spec.rotation.mode == RotationMode::Suspended {
+                spec.rotation.mode = RotationMode::OnRequest;
+            }
+            // A pin and an entry that cannot be honoured are for a person to take back.
+            spec.rotation.pinned_key_id = None;
+            spec.external_keys.clear();
+            spec.imported_keys.clear();
+        });
+        world.imports.clear();
         world.run_until(world.now + SignedDuration::from_hours(200));
         let plan = world.plan();
         assert_eq!(plan.effects, [], "{:#?}", world.log);
@@ -264,6 +353,40 @@ impl Judge {
 fn world_lacks(world: &World, kid: &KeyId) -> bool {
     world.keys.iter().all(|key| key.kid() != Some(kid))
 }
+
+/// The kid of a key that may be published, or that left.
+fn kid_at(world: &World, index: usize) -> Option<KeyId> {
+    world.keys.get(index).and_then(|key| key.kid().cloned())
+}
+
+/// Real points, as an entry is checked: RFC 7517 appendix A.1 and RFC 7515 appendix A.3.
+fn external(index: usize) -> ExternalKey {
+    let (x, y) = [
+        ("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"),
+        ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"),
+    ][index];
+    let kid = format!("external-{index}");
+    let members = json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": kid, "x": x, "y": y });
+    ExternalKey { name: kid, public_jwk: serde_json::from_value(members).unwrap(), publish_until_time: None }
+}
+
+/// An entry of `importedKeys` whose Secret is there, unless the entry is known already.
+fn import(world: &mut World, index: usize) {
+    let name = format!("legacy-{index}");
+    let known = |key: &crate::lifecycle::Key| key.entry_name.as_ref() == Some(&name);
+    if world.keys.iter().any(known) || world.imports.iter().any(|import| import.entry_name == name) {
+        return;
+    }
+    let key_id = KeyId::try_from(name.as_str()).unwrap();
+    let seed = 200 + i64::try_from(index).unwrap();
+    let jwk = World::jwk(world.key_set.spec.algorithm, seed).with_key_id(key_id.clone());
+    let secret_ref = SecretKeyRef { name: "old".to_owned(), key: "tls.key".to_owned() };
+    let entry = ImportedKey { name: name.clone(), secret_ref, algorithm: None, key_id: Some(key_id) };
+    world.edit(|spec| spec.imported_keys.push(entry));
+    world.imports.push(Import { entry_name: name, key: Ok(jwk) });
+}
+
+const EXTERNALS: usize = 2;
 
 fn text(minutes: u32) -> crate::api::Duration {
     format!("{minutes}m").parse().unwrap()

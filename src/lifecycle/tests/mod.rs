@@ -1,7 +1,9 @@
 //! The lifecycle against a world in memory: what a cluster, its servers and its adversaries would do.
 
+mod brought;
 mod guards;
 mod laws;
 mod repairs;
 mod timeline;
+mod verbs;
 mod world;
