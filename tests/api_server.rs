@@ -87,8 +87,9 @@ fn every_rule_has_a_case() {
         collect_rules("", &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut rules);
     }
     assert!(rules.len() > 40, "the rules are not found");
-    let is_covered =
-        |(field, words): &(String, String)| refusals.iter().any(|(at, said)| at == field && said.contains(words));
+    let is_covered = |(field, words): &(String, String)| {
+        refusals.iter().any(|(at, said)| at.replace("[0]", "[]") == *field && said.contains(words))
+    };
     rules.retain(|rule| !is_covered(rule));
     assert!(rules.is_empty(), "rules without a case: {rules:#?}");
 }

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::{Case, Chain, merge_patch::merge};
+use crate::{
+    Case, Chain,
+    merge_patch::merge,
+    signing_keys::{ec, jwks, rsa},
+};
 
 /// The smallest complete one.
 pub(crate) fn object() -> Value {
@@ -21,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("name too long", json!({ "metadata": { "name": "a".repeat(53) } }), Some(("metadata.name", "Too long"))),
         ("name with a dot", json!({ "metadata": { "name": "a.b" } }), Some(("metadata.name", "should match"))),
     ];
-    let specs = algorithms().into_iter().chain(durations()).chain(across()).chain(words());
+    let specs = algorithms().into_iter().chain(durations()).chain(across()).chain(words()).chain(lists());
     cases.extend(specs.map(|(name, spec, expected)| (name, json!({ "spec": spec }), expected)));
     cases
 }
@@ -45,6 +49,15 @@ pub(crate) fn chains() -> Vec<Chain> {
         ("algorithm alone", json!({ "algorithm": "ES256" }), None),
         ("deletionPolicy", json!({ "deletionPolicy": "Delete" }), None),
         ("a shorter lifetime", json!({ "tokens": { "maxLifetime": "10m" } }), None),
+        ("an external key", json!({ "externalKeys": [external("a", rsa())] }), None),
+        (
+            "another key under its name",
+            json!({ "externalKeys": [external("a", ec())] }),
+            Some(("spec.externalKeys[0].publicJWK", "is immutable: add the new key under a new name")),
+        ),
+        ("the external key dropped", json!({ "externalKeys": null }), None),
+        ("a pin", json!({ "rotation": { "pinnedKeyID": "a" } }), None),
+        ("the pin removed", json!({ "rotation": { "pinnedKeyID": null } }), None),
     ];
     let renamed = [
         ("secretName changed", json!({ "signers": { "secretName": "c" } }), Some(("spec.signers.secretName", FIXED))),
@@ -193,4 +206,60 @@ fn words() -> Vec<Case> {
         ),
         ("Signer Secret with a name like that", json!({ "signers": { "secretName": "payments-7a" } }), None),
     ]
+}
+
+/// Keys that a KeySet names.
+fn lists() -> Vec<Case> {
+    const EXTERNAL: &str = "spec.externalKeys";
+    let kids = |count: usize| (0..count).map(|kid| json!({ "keyID": kid.to_string() })).collect::<Vec<_>>();
+    let import = |secret: Value| json!({ "importedKeys": [{ "name": "legacy", "secretRef": secret }] });
+    let mut cases = vec![
+        ("import", import(json!({ "name": "old", "key": "tls.key" })), None),
+        (
+            "import without an entry",
+            import(json!({ "name": "old" })),
+            Some(("spec.importedKeys[0].secretRef.key", "Required value")),
+        ),
+        (
+            "revocations",
+            json!({ "revokedKeys": [{ "keyID": "a" }, { "keyID": "b", "mode": "Immediate" }], "heldKeys": [{ "keyID": "c" }] }),
+            None,
+        ),
+        (
+            "a kid twice",
+            json!({ "revokedKeys": [{ "keyID": "a" }, { "keyID": "a" }] }),
+            Some(("spec.revokedKeys[1]", "Duplicate value")),
+        ),
+        ("64 revocations", json!({ "revokedKeys": kids(64) }), None),
+        ("65 revocations", json!({ "revokedKeys": kids(65) }), Some(("spec.revokedKeys", "Too many"))),
+        (
+            "unknown mode of revocation",
+            json!({ "revokedKeys": [{ "keyID": "a", "mode": "Now" }] }),
+            Some(("spec.revokedKeys[0].mode", "Unsupported value")),
+        ),
+        (
+            "a held kid with a space",
+            json!({ "heldKeys": [{ "keyID": "a b" }] }),
+            Some(("spec.heldKeys[0].keyID", "should match")),
+        ),
+        (
+            "two external keys with one kid",
+            json!({ "externalKeys": [external("a", rsa()), external("b", { let mut jwk = ec(); jwk["kid"] = "k1".into(); jwk })] }),
+            Some((EXTERNAL, "must have distinct kids")),
+        ),
+        (
+            "a private member of an external key",
+            json!({ "externalKeys": [external("a", { let mut jwk = rsa(); jwk["d"] = "AAAA".into(); jwk })] }),
+            Some(("", "unknown field \"spec.externalKeys[0].publicJWK.d\"")),
+        ),
+    ];
+    let jwks = jwks("spec.externalKeys[0].publicJWK", "spec.externalKeys[0].publicJWK.alg");
+    cases.extend(
+        jwks.into_iter().map(|(name, jwk, expected)| (name, json!({ "externalKeys": [external("a", jwk)] }), expected)),
+    );
+    cases
+}
+
+fn external(name: &str, jwk: Value) -> Value {
+    json!({ "name": name, "publicJWK": jwk })
 }

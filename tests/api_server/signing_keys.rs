@@ -93,37 +93,59 @@ fn origins() -> Vec<Case> {
 
 fn public_jwks() -> Vec<Case> {
     const JWK: &str = "spec.publicJWK";
-    const ALG: &str = "spec.publicJWK.alg";
     let external = |jwk: Value| json!({ "origin": "External", "entryName": "x", "rsaKeyBits": null, "algorithm": jwk["alg"], "publicJWK": jwk });
     let with = |mut jwk: Value, patch: Value| {
         merge(&mut jwk, &patch);
         external(jwk)
     };
+    let mut cases: Vec<Case> = jwks(JWK, "spec.publicJWK.alg")
+        .into_iter()
+        .map(|(name, jwk, expected)| (name, external(jwk), expected))
+        .collect();
+    cases.extend([
+        (
+            "another algorithm than the key's",
+            json!({ "algorithm": "RS512", "publicJWK": generated() }),
+            Some(("spec.publicJWK.alg", "must have the alg of spec.algorithm")),
+        ),
+        ("oct", with(rsa(), json!({ "kty": "oct" })), Some(("spec.publicJWK.kty", "Unsupported value"))),
+        ("a private member", with(rsa(), json!({ "d": "AAAA" })), Some(("", "unknown field \"spec.publicJWK.d\""))),
+        ("a kid with a space", with(rsa(), json!({ "kid": "a b" })), Some(("spec.publicJWK.kid", "should match"))),
+    ]);
+    cases
+}
+
+/// Public JWKs, wherever they stand: `at` is their field, `alg` that of their algorithm.
+pub(crate) fn jwks(at: &'static str, alg: &'static str) -> Vec<Case> {
+    let with = |mut jwk: Value, patch: Value| {
+        merge(&mut jwk, &patch);
+        jwk
+    };
     vec![
-        ("RSA", external(rsa()), None),
-        ("EC", external(ec()), None),
-        ("Ed25519", external(ed()), None),
+        ("RSA", rsa(), None),
+        ("EC", ec(), None),
+        ("Ed25519", ed(), None),
         ("Ed25519 by its new name", with(ed(), json!({ "alg": "Ed25519" })), None),
         (
             "RSA without n",
             with(rsa(), json!({ "n": null })),
-            Some((JWK, "must have n and e, and no crv, x or y, when kty is RSA")),
+            Some((at, "must have n and e, and no crv, x or y, when kty is RSA")),
         ),
         (
             "EC without y",
             with(ec(), json!({ "y": null })),
-            Some((JWK, "must have crv (P-256, P-384 or P-521), x and y, and no n or e, when kty is EC")),
+            Some((at, "must have crv (P-256, P-384 or P-521), x and y, and no n or e, when kty is EC")),
         ),
         (
             "OKP with y",
             with(ed(), json!({ "y": "A".repeat(43) })),
-            Some((JWK, "must have crv Ed25519 and x, and no y, n or e, when kty is OKP")),
+            Some((at, "must have crv Ed25519 and x, and no y, n or e, when kty is OKP")),
         ),
         (
             "P-256 with ES384",
             with(ec(), json!({ "alg": "ES384" })),
             Some((
-                ALG,
+                alg,
                 "must be an algorithm of this key type and curve: RS* or PS* for RSA, ES256 for P-256, ES384 for P-384, \
                  ES512 for P-521, EdDSA or Ed25519 for Ed25519",
             )),
@@ -131,16 +153,8 @@ fn public_jwks() -> Vec<Case> {
         (
             "a short coordinate",
             with(ec(), json!({ "crv": "P-384", "alg": "ES384" })),
-            Some((JWK, "must have coordinates of the full length of the curve: 43, 64 or 88 characters")),
+            Some((at, "must have coordinates of the full length of the curve: 43, 64 or 88 characters")),
         ),
-        (
-            "another algorithm than the key's",
-            json!({ "algorithm": "RS512", "publicJWK": generated() }),
-            Some((ALG, "must have the alg of spec.algorithm")),
-        ),
-        ("oct", with(rsa(), json!({ "kty": "oct" })), Some(("spec.publicJWK.kty", "Unsupported value"))),
-        ("a private member", with(rsa(), json!({ "d": "AAAA" })), Some(("", "unknown field \"spec.publicJWK.d\""))),
-        ("a kid with a space", with(rsa(), json!({ "kid": "a b" })), Some(("spec.publicJWK.kid", "should match"))),
     ]
 }
 
@@ -271,11 +285,11 @@ fn generated() -> Value {
     jwk
 }
 
-fn rsa() -> Value {
+pub(crate) fn rsa() -> Value {
     json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": "k1", "n": "A".repeat(342), "e": "AQAB" })
 }
 
-fn ec() -> Value {
+pub(crate) fn ec() -> Value {
     json!({ "kty": "EC", "use": "sig", "alg": "ES256", "kid": "k2", "crv": "P-256", "x": "A".repeat(43), "y": "B".repeat(43) })
 }
 
