@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, schema};
+use super::{Condition, Duration, schema};
 use crate::jose::{Algorithm, Digest, KeyId};
 
 /// status is what the operator saw and did. Losing it costs time (the standby waits again), never
@@ -41,6 +41,15 @@ pub struct KeySetStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub signer_secret_name: Option<String>,
+    /// maxCacheAge is the value of spec.verifiers that this status acknowledges, so that a lowered one
+    /// is known as such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cache_age: Option<Duration>,
+    /// earliestActivationTime is before when no key signs that is first seen served from now on:
+    /// maxCacheAge was lowered, and copies that were taken before may be in use until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub earliest_activation_time: Option<Timestamp>,
     /// publication is the published set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publication: Option<PublicationStatus>,

@@ -32,7 +32,7 @@ pub(super) fn gather(observed: &Observed, contract: &Contract, now: Timestamp) -
     } else {
         BTreeMap::new()
     };
-    let floor = Floor::new(observed, contract, &stored, now);
+    let floor = floor(observed, contract, now);
     let keys = observed.keys.iter().filter(|key| !key.is_removed());
     keys.filter_map(|key| {
         let kid = key.kid()?;
@@ -46,11 +46,7 @@ pub(super) fn gather(observed: &Observed, contract: &Contract, now: Timestamp) -
         let earliest_activation_time = visible_time.map(|visible| {
             let waited = after(visible, contract.lead());
             let kept = prior.filter(|key| key.visible_time.is_some()).and_then(|key| key.earliest_activation_time);
-            let floor = match kept {
-                Some(_) if key.lifecycle.activation_time.is_none() => None,
-                Some(_) => floor.fresh,
-                None => floor.fresh.max(floor.recorded),
-            };
+            let floor = floor.filter(|_| kept.is_none());
             [kept, floor].into_iter().flatten().fold(waited, Timestamp::max)
         });
         Some((kid.clone(), Evidence { publish_time, visible_time, earliest_activation_time }))
@@ -116,29 +112,15 @@ fn seen_visible_time(kid: &KeyId, stored: Option<Timestamp>, observed: &Observed
     }
 }
 
-/// Before when no newly published key may sign, because `C` was lowered (PROTOCOL 5): a lowered `C` counts only one old
-/// `C` after it was recorded, since copies taken before the edit may still be in use.
-///
-/// The old `C` is the wait that a key in the status was given. The floor is kept as the earliest activation time of a
-/// key that has been activated already, where it has no other meaning; keys whose wait stands were given the old `C` anyway.
-struct Floor {
-    /// Set by the edit that is being acknowledged now.
-    fresh: Option<Timestamp>,
-    /// Set by an earlier one.
-    recorded: Option<Timestamp>,
-}
-
-impl Floor {
-    fn new(observed: &Observed, contract: &Contract, stored: &BTreeMap<&KeyId, &KeyStatus>, now: Timestamp) -> Self {
-        let wait = |key: &KeyStatus| Some(key.earliest_activation_time?.duration_since(key.visible_time?));
-        let is_a_wait =
-            |key: &&&KeyStatus| key.activation_time.is_none() || key.earliest_activation_time <= key.activation_time;
-        let longest = stored.values().filter(is_a_wait).filter_map(|key| wait(key)).max();
-        let edited = observed.key_set.status.observed_generation != Some(observed.key_set.generation);
-        // By a clock that is not to be believed the edit is not acknowledged, and waits for one that is.
-        let counts = edited && observed.clock == Clock::Trusted;
-        let fresh = longest.filter(|wait| counts && *wait > contract.lead()).map(|wait| after(now, wait));
-        let activated = stored.values().filter(|key| key.activation_time.is_some());
-        Self { fresh, recorded: activated.filter_map(|key| key.earliest_activation_time).max() }
-    }
+/// Before when no key signs that is seen served from now on, because `C` was lowered (PROTOCOL 5): a lowered `C` counts
+/// only one old `C` after the status acknowledged it, since copies taken before may be in use for that long. Keys whose
+/// wait has begun were given the old `C` anyway.
+pub(super) fn floor(observed: &Observed, contract: &Contract, now: Timestamp) -> Option<Timestamp> {
+    let status = &observed.key_set.status;
+    let prior = (status.observed_uid.as_deref() == Some(observed.key_set.uid.as_str())).then_some(status)?;
+    let old = prior.max_cache_age.as_ref().map(|age| age.length()).filter(|age| *age > contract.cache_age);
+    // By a clock that is not to be believed the edit is not acknowledged, and waits for one that is.
+    let lowered = old.filter(|_| observed.clock == Clock::Trusted);
+    let lowered = lowered.map(|age| after(after(now, age), contract.clock_skew));
+    lowered.max(prior.earliest_activation_time).filter(|time| *time > now)
 }

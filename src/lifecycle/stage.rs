@@ -10,7 +10,7 @@ use super::record::created_status;
 use super::schedule::Rotation;
 use super::view::{Step, View, wanted_rsa_bits};
 use crate::api::names::secret;
-use crate::api::{FirstKey, Lifecycle, Origin, PrivateKeyState, SecretKeyRef};
+use crate::api::{FirstKey, KeyState, KeyStatus, Lifecycle, Origin, PrivateKeyState, SecretKeyRef};
 use crate::jose::PublicJwk;
 
 /// Most keys of its own that a set may hold: a set of RSA keys stays well under what the strictest verifier reads (50 KiB).
@@ -124,6 +124,9 @@ fn may_adopt(view: &View<'_>) -> bool {
 fn adopted_lifecycle(view: &View<'_>, jwk: &PublicJwk) -> Lifecycle {
     let believed = Some(view.now).filter(|_| view.observed.clock == Clock::Trusted);
     let signer = view.signer();
+    if has_never_signed(view) {
+        return Lifecycle::default();
+    }
     let signs = signer.filter(|signer| signer.key_id == *jwk.kid());
     let activation_time = match signs {
         Some(signer) => believed.max(Some(signer.activation_time)),
@@ -134,15 +137,25 @@ fn adopted_lifecycle(view: &View<'_>, jwk: &PublicJwk) -> Lifecycle {
         activation_time,
         retirement_time: believed.filter(|_| signs.is_none()),
         earliest_removal_time: Some(after(view.now, view.contract.retention())),
+        // The report of the set remembers what the record of the key did.
+        revocation_time: stored_status(view, jwk).filter(|key| key.state == KeyState::Revoked).map(|_| view.now),
         ..Lifecycle::default()
     }
+}
+
+/// Whether a set that is claimed never signed: then a key without a record is as new as it was, and guard 1 holds for it.
+fn has_never_signed(view: &View<'_>) -> bool {
+    view.prior().is_some_and(|status| status.last_rotation.is_none()) && !view.ever_signed()
+}
+
+fn stored_status<'a>(view: &View<'a>, jwk: &PublicJwk) -> Option<&'a KeyStatus> {
+    view.observed.key_set.status.keys.iter().find(|key| key.key_id.as_ref() == Some(jwk.kid()))
 }
 
 /// The sequence that the Signer Secret or the status remembers for a kid.
 fn recorded_sequence(view: &View<'_>, jwk: &PublicJwk) -> Option<i64> {
     let signer = view.signer().filter(|signer| signer.key_id == *jwk.kid()).map(|signer| signer.key_name.as_str());
-    let status = &view.observed.key_set.status;
-    let stored = || status.keys.iter().find(|key| key.key_id.as_ref() == Some(jwk.kid())).map(|key| key.name.as_str());
+    let stored = || stored_status(view, jwk).map(|key| key.name.as_str());
     sequence_of(view, signer.or_else(stored)?)
 }
 

@@ -9,10 +9,10 @@ use super::record::private_key_state;
 use super::retire::{destruction_time, removal_time};
 use super::schedule::{Rotation, Window};
 use super::view::{Freeze, Step, View};
-use super::{external, pin, publication, revoke};
+use super::{evidence, external, pin, publication, revoke};
 use crate::api::{
-    Guard, KeySetStatus, KeyState, KeyStatus, LastRotation, NextTransition, Origin, RotationReason, TransitionAction,
-    VisibilitySource,
+    Duration, Guard, KeySetStatus, KeyState, KeyStatus, LastRotation, NextTransition, Origin, RotationReason,
+    TransitionAction, VisibilitySource,
 };
 use crate::jose::KeyId;
 
@@ -28,6 +28,8 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
         active_key_name: signing.map(|key| key.name.clone()),
         active_key_id: signing.and_then(|key| key.kid().cloned()),
         signer_secret_name: view.signer().map(|_| key_set.signer_secret_name()),
+        max_cache_age: acknowledged_cache_age(view),
+        earliest_activation_time: evidence::floor(view.observed, &view.contract, view.now),
         publication: Some(publication::status(view)),
         next_transition: next_transition(view),
         last_rotation: last_rotation(view),
@@ -47,6 +49,15 @@ fn acknowledged_generation(view: &View<'_>) -> Option<i64> {
     match view.observed.clock {
         Clock::Trusted => Some(view.observed.key_set.generation),
         Clock::Untrusted(_) => view.observed.key_set.status.observed_generation,
+    }
+}
+
+/// The `C` that goes with it.
+fn acknowledged_cache_age(view: &View<'_>) -> Option<Duration> {
+    let key_set = &view.observed.key_set;
+    match view.observed.clock {
+        Clock::Trusted => Some(key_set.spec.verifiers.max_cache_age.clone()),
+        Clock::Untrusted(_) => key_set.status.max_cache_age.clone(),
     }
 }
 

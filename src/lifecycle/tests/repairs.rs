@@ -1,5 +1,7 @@
 //! What is lost or tampered with is put right, and nothing that is served is lost by it.
 
+use serde_json::json;
+
 use super::world::World;
 use crate::lifecycle::{Fence, PrivateHalf, Published, Signer, SignerContent};
 
@@ -209,4 +211,39 @@ fn a_key_that_signed_without_a_record_is_retired_with_its_full_retention() {
     let kept = ledger.earliest_removal_time.unwrap().duration_since(ledger.retirement_time.unwrap());
     // L + T + S + M = 10m + 1h + 5m + 24h
     assert_eq!(kept, jiff::SignedDuration::from_mins(10 + 60 + 5 + 24 * 60));
+}
+
+#[test]
+fn a_record_that_is_lost_before_anything_signs_lets_nothing_sign_early() {
+    for lost in [1, 2] {
+        let mut world = World::new(&json!({
+            "algorithm": "ES256",
+            "tokens": {"maxLifetime": "1h"},
+            "rotation": {"firstKey": "AfterCacheAge"},
+        }));
+        world.settle();
+        world.keys.retain(|key| key.sequence != lost);
+        world.run_for("24h4m59s");
+        assert_eq!(world.signing_name(), None);
+        world.run_for("1h");
+        assert!(world.signing_name().is_some());
+        assert_eq!(world.key_set.status.unknown_key_id_end_time, None);
+    }
+}
+
+#[test]
+fn a_revoked_key_whose_record_is_lost_is_not_trusted_again() {
+    let mut world = World::at_defaults();
+    world.run_for("25h");
+    let key_id = world.key(1).kid().unwrap().clone();
+    let mode = crate::api::RevocationMode::AfterSwitch;
+    world.edit(|spec| spec.revoked_keys.push(crate::api::RevokedKey { key_id, mode }));
+    world.settle();
+    world.edit(|spec| spec.revoked_keys.clear());
+    world.settle();
+    world.keys.retain(|key| key.sequence != 1);
+    world.settle();
+    assert!(world.key(1).lifecycle.revocation_time.is_some());
+    world.run_for("11m");
+    assert!(world.key(1).lifecycle.removal_time.is_some());
 }
