@@ -17,6 +17,7 @@ pub(crate) mod vectors;
 
 pub use algorithm::{Algorithm, Curve, Family};
 pub use digest::{Digest, DigestError};
+pub(crate) use json::Json;
 pub use jwk::{JwkError, PublicJwk, PublicKey};
 pub use jwk_set::{JwkSet, JwkSetError};
 pub use key_id::KeyId;

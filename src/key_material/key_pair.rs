@@ -133,9 +133,3 @@ pub(super) fn verify(public: &PublicJwk, message: &[u8], signature: &[u8]) -> bo
 }
 
 const SELF_TEST_MESSAGE: &[u8] = b"keyset self-test";
-impl KeyPair {
-    /// Stub.
-    pub fn import(_: &SecretData, _: &str, _: Algorithm, _: Option<&KeyId>) -> Result<Self, KeyError> {
-        Err(KeyError::NotEncodable("stub"))
-    }
-}
