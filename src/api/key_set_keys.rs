@@ -51,10 +51,12 @@ pub struct ExternalKey {
 }
 
 impl ExternalKey {
-    /// The key of the entry. The schema lets some pass that are none, such as an even modulus; the error says what is
-    /// wrong with one.
+    /// The key of the entry. The schema lets some pass that are none, such as an even modulus or a point off its curve;
+    /// the error says what is wrong with one.
     pub fn jwk(&self) -> Result<PublicJwk, JwkError> {
-        PublicJwk::from_members(&self.public_jwk)
+        let jwk = PublicJwk::from_members(&self.public_jwk)?;
+        jwk.check_point()?;
+        Ok(jwk)
     }
 
     /// The kid of the entry.
@@ -104,26 +106,21 @@ pub struct HeldKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jose::vectors::{RFC_9449_X, RFC_9449_Y};
 
     #[test]
     fn an_external_key_may_leave_use_out_and_must_be_a_key() {
-        let point = "A".repeat(43);
-        let entry = |alg: &str| ExternalKey {
+        let entry = |alg: &str, y: &str| ExternalKey {
             name: "edge".to_owned(),
-            public_jwk: [
-                ("kty", "EC"),
-                ("alg", alg),
-                ("kid", "edge-1"),
-                ("crv", "P-256"),
-                ("x", &point),
-                ("y", &point),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
+            public_jwk: [("kty", "EC"), ("alg", alg), ("kid", "edge-1"), ("crv", "P-256"), ("x", RFC_9449_X), ("y", y)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             publish_until_time: None,
         };
-        let jwk = entry("ES256").jwk().unwrap();
+        let jwk = entry("ES256", RFC_9449_Y).jwk().unwrap();
         assert_eq!((jwk.kid().as_str(), jwk.algorithm()), ("edge-1", Algorithm::ES256));
-        assert!(matches!(entry("ES384").jwk(), Err(JwkError::InvalidMember { .. })));
+        assert!(matches!(entry("ES384", RFC_9449_Y).jwk(), Err(JwkError::InvalidMember { .. })));
+        let off = entry("ES256", RFC_9449_X).jwk().unwrap_err();
+        assert_eq!(off.to_string(), r#"member "x" must be that of a point on P-256, with its "y""#);
     }
 }

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use zeroize::Zeroizing;
 
-/// A JSON value, as far as a JWK Set needs it.
-pub(super) enum Json {
+/// A JSON value, as far as a JWK or a JWK Set needs it. Strings are zeroized: one may be a private member.
+pub(crate) enum Json {
     Object(Vec<(String, Self)>),
     Array(Vec<Self>),
-    String(String),
+    String(Zeroizing<String>),
     /// A number, a boolean or null: no JWK of ours has one.
     Other,
 }
@@ -68,7 +69,7 @@ impl<'de> Visitor<'de> for AsWritten {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::String(text.to_owned()))
+        Ok(Json::String(Zeroizing::new(text.to_owned())))
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Json, E> {

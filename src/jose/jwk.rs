@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::json::Json;
 use super::{Algorithm, Family, KeyId, base64url, from_base64url};
@@ -69,7 +70,7 @@ impl PublicJwk {
 
     /// A key from its members as a map has them. A map hides doubled members, so this is for readers that refused them.
     pub fn from_members(members: &BTreeMap<String, String>) -> Result<Self, JwkError> {
-        let members = members.iter().map(|(name, value)| (name.clone(), Json::String(value.clone())));
+        let members = members.iter().map(|(name, value)| (name.clone(), Json::String(Zeroizing::new(value.clone()))));
         Self::try_from(Json::Object(members.collect()))
     }
 
@@ -158,7 +159,7 @@ impl TryFrom<Json> for PublicJwk {
         if members.0.contains_key("use") {
             members.expect("use", USE, algorithm)?;
         }
-        let kid = members.text("kid")?.try_into()?;
+        let kid = members.text("kid")?.as_str().try_into()?;
         let key = match algorithm.family() {
             Family::Rsa => PublicKey::Rsa { n: members.octets("n")?, e: members.octets("e")? },
             Family::Ec => PublicKey::Ec { x: members.octets("x")?, y: members.octets("y")? },
@@ -187,7 +188,7 @@ impl Members {
         Ok(Self(members))
     }
 
-    fn text(&mut self, name: &'static str) -> Result<String, JwkError> {
+    fn text(&mut self, name: &'static str) -> Result<Zeroizing<String>, JwkError> {
         match self.0.remove(name) {
             Some(Json::String(text)) => Ok(text),
             Some(_) => Err(JwkError::invalid(name, "a string")),
@@ -200,7 +201,7 @@ impl Members {
     }
 
     fn expect(&mut self, name: &'static str, wanted: &str, algorithm: Algorithm) -> Result<(), JwkError> {
-        if self.text(name)? == wanted {
+        if *self.text(name)? == wanted {
             return Ok(());
         }
         Err(JwkError::invalid(name, format!("{wanted:?} for a key with alg {algorithm}")))

@@ -1,8 +1,9 @@
 //! The public side of JOSE: algorithms, public JWKs, JWK Sets, thumbprints, digests (RFC 7517, 7518, 7638, 8037, 9864).
 //!
 //! Invariants: a private member cannot be represented; a key and its algorithm agree; one value has one JSON form, so
-//! equal sets have equal bytes; reading is as strict as writing. Deliberately absent: private keys (`key_material`),
-//! clients, randomness, and whether a point lies on its curve (the self-test of `key_material` finds that out).
+//! equal sets have equal bytes; reading is as strict as writing. Whether a key is a point of its curve is checked only
+//! where a key from elsewhere comes in (`PublicJwk::check_point`): a key of ours passed a self-test, and a stored one is
+//! read often. Deliberately absent: private keys (`key_material`), clients, randomness.
 
 mod algorithm;
 mod digest;
@@ -10,6 +11,7 @@ mod json;
 mod jwk;
 mod jwk_set;
 mod key_id;
+mod point;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -17,6 +19,7 @@ pub(crate) mod vectors;
 
 pub use algorithm::{Algorithm, Curve, Family};
 pub use digest::{Digest, DigestError};
+pub(crate) use json::Json;
 pub use jwk::{JwkError, PublicJwk, PublicKey};
 pub use jwk_set::{JwkSet, JwkSetError};
 pub use key_id::KeyId;

@@ -162,6 +162,31 @@ fn constructors_check_lengths_and_types() {
 }
 
 #[test]
+fn a_point_must_be_one_of_its_curve() {
+    let ec = PublicJwk::ec(Algorithm::ES256, &octets(RFC_9449_X), &octets(RFC_9449_Y)).unwrap();
+    let okp = PublicJwk::okp(Algorithm::EdDSA, &octets(RFC_8037_X)).unwrap();
+    let (p521, rsa) = (serde_json::from_str(RFC_7520_EC).unwrap(), serde_json::from_str(RFC_7520_RSA).unwrap());
+    for key in [ec, okp, p521, rsa] {
+        assert_eq!(key.check_point(), Ok(()), "{key:?}");
+    }
+    for (algorithm, curve) in [(Algorithm::ES256, "P-256"), (Algorithm::ES384, "P-384"), (Algorithm::ES512, "P-521")] {
+        for octet in [0, 1, 0xff] {
+            let coordinate = vec![octet; algorithm.curve().unwrap().octets];
+            let error = PublicJwk::ec(algorithm, &coordinate, &coordinate).unwrap().check_point().unwrap_err();
+            let expected = format!(r#"member "x" must be that of a point on {curve}, with its "y""#);
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+    // No point has y = 2; y = 1 is the neutral element, under which anybody can sign.
+    for y in [2, 1] {
+        let mut x = [0; 32];
+        x[0] = y;
+        let error = PublicJwk::okp(Algorithm::Ed25519, &x).unwrap().check_point().unwrap_err();
+        assert_eq!(error.to_string(), r#"member "x" must be a point on Ed25519, and not one of small order"#);
+    }
+}
+
+#[test]
 fn names_of_algorithms_are_those_of_the_registry() {
     for algorithm in Algorithm::ALL {
         assert_eq!(algorithm.name().parse(), Ok(algorithm));

@@ -1,11 +1,11 @@
 //! Keys on the NIST curves (RFC 7518 sections 3.4 and 6.2).
 
 use getrandom::SysRng;
-use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use zeroize::Zeroizing;
 
 use super::KeyError;
-use super::private_key::{PrivateKey, PrivateMembers};
+use super::private_key::{PrivateKey, PrivateMembers, boxed};
 use crate::jose::{Algorithm, PublicJwk};
 
 /// The three crates have the same names with other numbers behind them.
@@ -43,6 +43,33 @@ macro_rules! curve {
 curve!(p256);
 curve!(p384);
 curve!(p521);
+
+/// Reads an encoding of a private key on the curve of the algorithm.
+macro_rules! read {
+    ($algorithm:expr, $read:ident, $octets:expr) => {
+        match $algorithm {
+            Algorithm::ES256 => boxed(p256::SecretKey::$read($octets)),
+            Algorithm::ES384 => boxed(p384::SecretKey::$read($octets)),
+            Algorithm::ES512 => boxed(p521::SecretKey::$read($octets)),
+            _ => None,
+        }
+    };
+}
+
+/// A PKCS#8 document. If it has a public half, it is the right one.
+pub(super) fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Option<Box<dyn PrivateKey>> {
+    read!(algorithm, from_pkcs8_der, der)
+}
+
+/// A SEC 1 document. If it has a public half, it is the right one.
+pub(super) fn from_sec1(algorithm: Algorithm, der: &[u8]) -> Option<Box<dyn PrivateKey>> {
+    read!(algorithm, from_sec1_der, der)
+}
+
+/// The number itself, as `d` of a JWK has it.
+pub(super) fn from_scalar(algorithm: Algorithm, d: &[u8]) -> Option<Box<dyn PrivateKey>> {
+    read!(algorithm, from_slice, d)
+}
 
 /// Whether the public coordinates verify the signature.
 pub(super) fn verify(algorithm: Algorithm, x: &[u8], y: &[u8], message: &[u8], signature: &[u8]) -> bool {

@@ -18,7 +18,21 @@ pub(super) fn generate<R: TryCryptoRng>(rng: &mut R) -> Result<SigningKey, KeyEr
 
 /// Reads version 1 and version 2. `KeypairBytes` does not zeroize itself as it is built here.
 pub(super) fn from_pem(pem: &str) -> Option<SigningKey> {
-    let mut key = KeypairBytes::from_pkcs8_pem(pem).ok()?;
+    from_bytes(KeypairBytes::from_pkcs8_pem(pem).ok()?)
+}
+
+/// The same from DER.
+pub(super) fn from_pkcs8(der: &[u8]) -> Option<SigningKey> {
+    from_bytes(KeypairBytes::from_pkcs8_der(der).ok()?)
+}
+
+/// The seed itself, as `d` of a JWK has it.
+pub(super) fn from_seed(d: &[u8]) -> Option<SigningKey> {
+    SigningKey::try_from(d).ok()
+}
+
+/// If there is a public half, it is the right one.
+fn from_bytes(mut key: KeypairBytes) -> Option<SigningKey> {
     let pair = SigningKey::try_from(&key);
     key.secret_key.zeroize();
     pair.ok()

@@ -1,5 +1,6 @@
 //! What can go wrong with key material.
 
+use super::Refusal;
 use crate::jose::{Algorithm, JwkError};
 
 /// Why a key cannot be made or read. No message holds key material.
@@ -17,9 +18,11 @@ pub enum KeyError {
     #[error("the key for {algorithm} failed its self-test ({step}) and must not be used: make another")]
     SelfTestFailed { algorithm: Algorithm, step: &'static str },
     #[error("entry {0:?} of the Secret is missing")]
-    MissingEntry(&'static str),
+    MissingEntry(String),
     #[error("entry {entry:?} of the Secret is not {expected}")]
-    InvalidEntry { entry: &'static str, expected: String },
+    InvalidEntry { entry: String, expected: String },
+    #[error("the key in entry {entry:?} of the Secret cannot be imported: {refusal}")]
+    NotImportable { entry: String, refusal: Refusal },
     #[error("the key cannot be published: {0}")]
     NotPublishable(#[from] JwkError),
     #[error("the key cannot be written as {0}")]
@@ -36,12 +39,13 @@ impl KeyError {
             Self::SelfTestFailed { .. } => "SelfTestFailed",
             Self::MissingEntry(_) => "SecretEntryMissing",
             Self::InvalidEntry { .. } => "SecretEntryInvalid",
+            Self::NotImportable { .. } => "KeyNotImportable",
             Self::NotPublishable(_) => "KeyNotPublishable",
             Self::NotEncodable(_) => "KeyNotEncodable",
         }
     }
 
-    pub(super) fn invalid(entry: &'static str, expected: impl Into<String>) -> Self {
-        Self::InvalidEntry { entry, expected: expected.into() }
+    pub(super) fn invalid(entry: &str, expected: impl Into<String>) -> Self {
+        Self::InvalidEntry { entry: entry.to_owned(), expected: expected.into() }
     }
 }

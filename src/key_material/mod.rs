@@ -1,4 +1,4 @@
-//! Private keys: generated, encoded, tested.
+//! Private keys: generated, imported, encoded, tested.
 //!
 //! The only owner of private bytes. Invariants: they are zeroized when they are dropped, no `Debug` and no error shows
 //! them, a key leaves here only as the entries of a Secret ([`SecretData`]), and only after its self-test. What a
@@ -9,6 +9,7 @@ mod ec;
 mod ed25519;
 mod error;
 mod generator;
+mod import;
 mod key_pair;
 mod private_key;
 mod rsa;
@@ -18,5 +19,6 @@ mod tests;
 
 pub use error::KeyError;
 pub use generator::Generator;
+pub use import::Refusal;
 pub use key_pair::KeyPair;
 pub use secret_data::SecretData;

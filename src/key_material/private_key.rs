@@ -64,6 +64,6 @@ pub(super) fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Box<dyn Privat
     key.ok_or_else(|| KeyError::invalid(secret::PRIVATE_PEM, format!("a PKCS#8 PEM of a key for {algorithm}")))
 }
 
-fn boxed<K: PrivateKey + 'static, E>(key: Result<K, E>) -> Option<Box<dyn PrivateKey>> {
+pub(super) fn boxed<K: PrivateKey + 'static, E>(key: Result<K, E>) -> Option<Box<dyn PrivateKey>> {
     Some(Box::new(key.ok()?))
 }

@@ -26,6 +26,22 @@ pub(super) fn generate<R: TryCryptoRng>(bits: Option<i32>, rng: &mut R) -> Resul
     })
 }
 
+/// The key of these members (RFC 7518 section 6.3) if they fit each other. Without `p` and `q` the primes are searched:
+/// NIST SP 800-56B appendix C.2 finds them unless `e` is small.
+pub(super) fn from_members(members: &PrivateMembers) -> Option<RsaPrivateKey> {
+    let octets = |name| members.iter().find(|(member, _)| *member == name).map(|(_, octets)| octets);
+    let (n, e, d) = (octets("n")?, octets("e")?, octets("d")?);
+    let primes = [octets("p"), octets("q")];
+    // No number is longer than the modulus; `d` of zero would break the search.
+    let is_short = primes.iter().flatten().chain([&e, &d]).all(|number| number.len() <= n.len());
+    if !is_short || d.iter().all(|octet| *octet == 0) {
+        return None;
+    }
+    let integer = |octets: &Zeroizing<Vec<u8>>| BoxedUint::from_be_slice_vartime(octets);
+    let primes = primes.into_iter().flatten().map(integer).collect();
+    RsaPrivateKey::from_components(integer(n), integer(e), integer(d), primes).ok()
+}
+
 impl PrivateKey for RsaPrivateKey {
     fn public_jwk(&self, algorithm: Algorithm) -> Result<PublicJwk, KeyError> {
         Ok(PublicJwk::rsa(algorithm, &self.n_bytes(), &self.e_bytes())?)

@@ -48,11 +48,11 @@ impl SecretData {
         self.0.remove(name);
     }
 
-    pub(super) fn entry(&self, name: &'static str) -> Result<&Zeroizing<Vec<u8>>, KeyError> {
-        self.0.get(name).map(|entry| &entry.0).ok_or(KeyError::MissingEntry(name))
+    pub(super) fn entry(&self, name: &str) -> Result<&Zeroizing<Vec<u8>>, KeyError> {
+        self.0.get(name).map(|entry| &entry.0).ok_or_else(|| KeyError::MissingEntry(name.to_owned()))
     }
 
-    pub(super) fn text(&self, name: &'static str) -> Result<&str, KeyError> {
+    pub(super) fn text(&self, name: &str) -> Result<&str, KeyError> {
         std::str::from_utf8(self.entry(name)?).map_err(|_| KeyError::invalid(name, "UTF-8 text"))
     }
 }
