@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::ObjectMeta;
+use serde::Serialize;
 use serde_json::json;
 
 use super::context::Context;
@@ -208,6 +209,9 @@ impl Pass<'_> {
         let mut metadata = self.metadata(&name, signer_annotations(record));
         let Some(fence) = fence else { return self.objects.create(&Secret::new(metadata, None, data)).await };
         let found = self.objects.secret(&name).await?;
+        if found.as_ref().is_some_and(|secret| secret.immutable == Some(true)) {
+            return self.replace(&name, fence, &Secret::new(metadata, None, data)).await;
+        }
         let entries = found.iter().flat_map(|secret| secret.data.names());
         let strangers =
             entries.filter(|entry| !data.names().any(|name| name == *entry)).map(ToOwned::to_owned).collect();
@@ -246,6 +250,9 @@ impl Pass<'_> {
             return self.objects.create(&ConfigMap { metadata, data, ..ConfigMap::default() }).await;
         };
         let found = self.objects.config_map(&name).await?.unwrap_or_default();
+        if found.immutable == Some(true) {
+            return self.replace(&name, fence, &ConfigMap { metadata, data, ..ConfigMap::default() }).await;
+        }
         let entries = found.data.into_iter().flatten().map(|(entry, _)| entry);
         let entries = entries.chain(found.binary_data.into_iter().flatten().map(|(entry, _)| entry));
         let strangers = entries.filter(|entry| entry != names::config_map::JWKS).collect();
@@ -253,6 +260,13 @@ impl Pass<'_> {
         let body = ConfigMap { metadata, data, ..ConfigMap::default() };
         self.objects.apply::<ConfigMap>(&name, &body).await?;
         self.tidy::<ConfigMap>(&name, strangers, found.metadata.owner_references.is_some()).await
+    }
+
+    /// Deletes an object that somebody has made immutable, and creates it anew at once: no write puts that right. After a
+    /// crash in between it is a lost object like any other.
+    async fn replace<K: Object + Serialize>(&self, name: &str, fence: &Fence, object: &K) -> Result<(), Error> {
+        self.objects.delete::<K>(name, fence).await?;
+        self.objects.create(object).await
     }
 
     async fn rebuild_key_secret(&self, key: &str, key_id: &KeyId) -> Result<(), Error> {

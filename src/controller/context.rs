@@ -1,6 +1,9 @@
 //! What every pass shares.
 
+use std::sync::Arc;
+
 use kube::Client;
+use tokio::sync::RwLock;
 
 use super::backoff::Backoff;
 use super::clock::Watch;
@@ -18,4 +21,6 @@ pub(super) struct Context {
     pub(super) events: Events,
     pub(super) backoff: Backoff,
     pub(super) metrics: Metrics,
+    /// Read by every pass for as long as it runs: whoever may write knows that none is under way, and that none begins.
+    pub(super) passes: Arc<RwLock<()>>,
 }

@@ -246,7 +246,7 @@ fn signer_record(secret: &Secret, key_set: &KeySet) -> Option<SignerSecret> {
         key_id,
         reason,
         content,
-        ownership: ownership(&secret.metadata, key_set),
+        ownership: open(secret.immutable, ownership(&secret.metadata, key_set)),
     })
 }
 
@@ -266,7 +266,7 @@ fn published(config_map: Option<ConfigMap>, key_set: &KeySet) -> Result<Publishe
         digest: document.map(Digest::of),
         set: document.and_then(|document| JwkSet::parse(document.as_bytes()).ok()),
         revision: annotations.get(names::config_map::REVISION).and_then(|revision| revision.parse().ok()),
-        ownership: ownership(&config_map.metadata, key_set),
+        ownership: open(config_map.immutable, ownership(&config_map.metadata, key_set)),
     }))
 }
 
@@ -285,6 +285,12 @@ fn ownership(metadata: &ObjectMeta, key_set: &KeySet) -> Ownership {
     let owned = metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == key_set.uid().as_ref());
     let wanted = key_set.spec.deletion_policy == DeletionPolicy::Delete;
     if owned == wanted { Ownership::AsWanted } else { Ownership::Differs }
+}
+
+/// An object that somebody has made immutable is not as it is wanted, be it whole: it can follow no switch, and a kubelet
+/// looks at it no more (PROTOCOL 10).
+fn open(immutable: Option<bool>, ownership: Ownership) -> Ownership {
+    if immutable == Some(true) { Ownership::Differs } else { ownership }
 }
 
 /// A set in good health has keys under at most three names in a row that still have a private half.

@@ -23,6 +23,7 @@ use crate::lifecycle::{Effect, Observed, Plan, plan};
 
 /// Brings one KeySet to where it should be now; gives when to look again.
 pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: Arc<Context>) -> Result<Action, Error> {
+    let _under_way = context.passes.read().await;
     let (name, namespace) = (trigger.name_any(), trigger.namespace().unwrap_or_default());
     let uid = trigger.uid().unwrap_or_default();
     let objects = Objects::new(context.client.clone(), &namespace);

@@ -14,6 +14,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::RwLock;
 
 use super::backoff::Backoff;
 use super::clock::{Watch, now};
@@ -86,14 +87,17 @@ async fn lead(
     }
     tracing::info!(identity = %config.lease.identity, "leading");
     metrics.leads();
-    // Passes are let end, but a controller whose first lists never came has none to wait for and would not notice.
+    let passes = Arc::new(RwLock::new(()));
+    // Not left to the loop alone: where its first lists never came it waits for them even now.
     let drained = async {
         shutdown.clone().await;
-        tokio::time::sleep(DRAIN).await;
+        if tokio::time::timeout(DRAIN, passes.write()).await.is_err() {
+            tracing::warn!("ended with passes under way");
+        }
     };
     tokio::select! {
-        () = work(config, client, metrics, shutdown.clone()) => {}
-        () = drained => tracing::warn!("ended with passes under way"),
+        () = work(config, client, metrics, Arc::clone(&passes), shutdown.clone()) => {}
+        () = drained => {}
         () = leadership.lost() => return Err(RunError::LeaseLost),
     }
     leadership.release().await;
@@ -105,6 +109,7 @@ async fn work(
     config: &Config,
     client: Client,
     metrics: Metrics,
+    passes: Arc<RwLock<()>>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -116,6 +121,7 @@ async fn work(
         backoff: Backoff::default(),
         client: client.clone(),
         metrics,
+        passes,
     });
     let key_sets: Api<PartialObjectMeta<KeySet>> = Api::all(client.clone());
     let signing_keys: Api<PartialObjectMeta<SigningKey>> = Api::all(client.clone());

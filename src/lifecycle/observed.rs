@@ -63,12 +63,12 @@ pub struct Fence {
     pub resource_version: String,
 }
 
-/// Whether an object carries the owner reference that `spec.deletionPolicy` asks for.
+/// Whether an object carries the owner reference that `spec.deletionPolicy` asks for, and is open to writes of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
     /// As the policy wants it.
     AsWanted,
-    /// The reference must be added or taken away.
+    /// The reference must be added or taken away, or the object was made immutable: it must be written again.
     Differs,
 }
 

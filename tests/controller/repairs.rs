@@ -25,6 +25,8 @@ async fn a_config_map_that_is_tampered_with_is_put_right_and_never_served() {
         ("an entry added", Some(json!({ "data": { "jwks": evil } }))),
         ("binary data added", Some(json!({ "binaryData": { "jwks": "e30=" } }))),
         ("all data gone", Some(json!({ "data": null }))),
+        ("made immutable", Some(json!({ "immutable": true }))),
+        ("tampered with and made immutable", Some(json!({ "data": { "jwks.json": evil }, "immutable": true }))),
         ("deleted", None),
     ] {
         match patch {
@@ -33,7 +35,8 @@ async fn a_config_map_that_is_tampered_with_is_put_right_and_never_served() {
         }
         until(&format!("the repair: {accident}"), async || {
             let now = rig.get("configmaps", "pay-jwks").await?;
-            (now["data"] == whole["data"] && now.get("binaryData").is_none()).then_some(())
+            let closed = now.get("binaryData").is_some() || now.get("immutable").is_some();
+            (now["data"] == whole["data"] && !closed).then_some(())
         })
         .await;
     }
@@ -66,14 +69,19 @@ async fn a_signer_secret_that_is_damaged_is_put_right_with_the_same_term_and_key
         ("term lowered", Some(annotate("keyset.dev/term", json!("0")))),
         ("kid gone", Some(annotate("keyset.dev/key-id", Value::Null))),
         ("time in words", Some(annotate("keyset.dev/activated-time", json!("then")))),
+        ("made immutable", Some(json!({ "immutable": true }))),
+        ("emptied and made immutable", Some(json!({ "data": null, "immutable": true }))),
     ] {
         match patch {
             Some(patch) => drop(rig.patch("secrets", name, patch).await),
             None => rig.delete("secrets", name).await,
         }
         nudge(&rig).await;
-        until(&format!("the repair: {accident}"), async || (rig.signer().await.as_ref() == Some(&whole)).then_some(()))
-            .await;
+        until(&format!("the repair: {accident}"), async || {
+            let closed = rig.get("secrets", name).await?.get("immutable").is_some();
+            (rig.signer().await.as_ref() == Some(&whole) && !closed).then_some(())
+        })
+        .await;
     }
     rig.until_quiet(1.0).await;
     assert_eq!(rig.recorded().await.len(), 2, "no key was made for it");
