@@ -110,9 +110,16 @@ mod tests {
         let point = "A".repeat(43);
         let entry = |alg: &str| ExternalKey {
             name: "edge".to_owned(),
-            public_jwk: [("kty", "EC"), ("alg", alg), ("kid", "edge-1"), ("crv", "P-256"), ("x", &point), ("y", &point)]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+            public_jwk: [
+                ("kty", "EC"),
+                ("alg", alg),
+                ("kid", "edge-1"),
+                ("crv", "P-256"),
+                ("x", &point),
+                ("y", &point),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
             publish_until_time: None,
         };
         let jwk = entry("ES256").jwk().unwrap();

@@ -264,9 +264,7 @@ pub(super) fn external_keys() -> Vec<ValidationRule> {
 
 /// What is published under the name of an entry never changes.
 pub(super) fn external_key() -> Vec<ValidationRule> {
-    vec![
-        rule("self.publicJWK == oldSelf.publicJWK", "is immutable: add the new key under a new name").at(".publicJWK"),
-    ]
+    vec![rule("self.publicJWK == oldSelf.publicJWK", "is immutable: add the new key under a new name").at(".publicJWK")]
 }
 
 /// A public JWK has the members of its type, whole, and an algorithm that fits.
