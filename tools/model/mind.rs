@@ -161,6 +161,7 @@ impl Mind {
         let claimed = status.observed_uid.is_some();
         let signer = self.signers.value(u32::from(sight.objects.signer));
         Observed {
+            imports: Vec::new(),
             key_set: ObservedKeySet {
                 name: cast::SET.to_owned(),
                 namespace: "auth".to_owned(),
@@ -207,6 +208,7 @@ impl Mind {
         let strays = missing.filter(|slot| sight.objects.secrets[*slot] != 0);
         strays
             .map(|slot| Stray {
+                entry_name: None,
                 sequence: slot as i64 + 1,
                 jwk: self.cast.jwk(kid(slot, sight.objects.secrets[slot])).clone(),
             })
@@ -280,7 +282,7 @@ impl Mind {
                 writes.push(self.write(Act::MakeSecret(slot), "stage: Key Secret".to_owned()));
                 writes.push(self.write(Act::MakeKey(slot, [key(1), key(2)]), "stage: SigningKey".to_owned()));
             }
-            Effect::AdoptKey { sequence, jwk, lifecycle, status } => {
+            Effect::AdoptKey { sequence, jwk, lifecycle, status, .. } => {
                 let Some(slot) = slot_at(*sequence) else { return };
                 let key = Key { lifecycle: lifecycle.clone(), ..self.new_key(slot, jwk.clone(), None, status) };
                 writes.push(self.write(Act::Adopt(slot, self.key(key)), "adopt".to_owned()));
@@ -303,6 +305,8 @@ impl Mind {
                 let label = format!("delete Key Secret: {cause:?}");
                 writes.extend(slot_of(key).map(|slot| self.write(Act::DeleteSecret(slot), label)));
             }
+            // No scenario has `importedKeys`.
+            Effect::ImportKey { .. } => {}
             Effect::DeleteSigningKey { key, .. } => {
                 writes.extend(slot_of(key).map(|slot| self.write(Act::DeleteKey(slot), "prune".to_owned())));
             }
@@ -401,6 +405,7 @@ impl Mind {
         status: &SigningKeyStatus,
     ) -> Key {
         Key {
+            entry_name: None,
             name: name(slot),
             fence: fence(),
             generation: 1,
