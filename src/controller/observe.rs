@@ -13,6 +13,7 @@ use kube::{Resource, ResourceExt};
 use super::context::Context;
 use super::error::Error;
 use super::objects::{Objects, fence, is_ours};
+use super::prober::Set;
 use super::secret::Secret;
 use crate::api::{
     DeletionPolicy, ImportedKey, KeySet, Origin, RotationReason, SecretKeyRef, SigningKey, VisibilitySource, names,
@@ -21,7 +22,7 @@ use crate::jose::{Algorithm, Digest, JwkSet, KeyId};
 use crate::key_material::KeyPair;
 use crate::lifecycle::{
     ConfigMapContent, Contract, Import, Key, Observed, ObservedKeySet, Ownership, PrivateHalf, Published, Signer,
-    SignerContent, SignerSecret, Stray,
+    SignerContent, SignerSecret, Stray, ahead,
 };
 
 /// Looks at a KeySet and all that belongs to it. `None`: there is no such KeySet, or it is being deleted.
@@ -51,12 +52,34 @@ pub(super) async fn observe(
     let (strays, imports) =
         tokio::try_join!(strays(objects, &key_set, &keys, &signer), imports(objects, &key_set, &keys))?;
     // Last of all: what the replicas serve is judged by objects that are not newer.
-    let pass = match key_set.spec.publication.visibility {
-        VisibilitySource::Replicas => Some(context.prober.pass().await.of(&key_set)),
-        VisibilitySource::Assumed => None,
-    };
+    let (visibility, set) = (key_set.spec.publication.visibility, Set::of(&key_set));
     let key_set = observed_key_set(key_set);
-    Ok(Some(Observed { key_set, keys, undecodable, strays, imports, obstacle: None, signer, published, pass, clock }))
+    let (pass, witness) = match visibility {
+        VisibilitySource::Assumed => (None, None),
+        VisibilitySource::Replicas => {
+            let sweep = context.prober.pass().await;
+            let pass = sweep.of(&set);
+            let witness = match ahead(&key_set, &published, &pass) {
+                Some(replica) => context.prober.witness(&sweep, replica, &set).await,
+                None => None,
+            };
+            (Some(pass), witness)
+        }
+    };
+    let obstacle = None;
+    Ok(Some(Observed {
+        key_set,
+        keys,
+        undecodable,
+        strays,
+        imports,
+        obstacle,
+        signer,
+        published,
+        pass,
+        witness,
+        clock,
+    }))
 }
 
 fn observed_key_set(key_set: KeySet) -> ObservedKeySet {

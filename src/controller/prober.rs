@@ -24,7 +24,8 @@ use tokio::sync::Mutex;
 use super::clock::now;
 use super::objects::within;
 use crate::api::{KeySet, SERVED_PATH, Served};
-use crate::lifecycle::{Pass, PassState, Replica, ServedKeys};
+use crate::jose::{Digest, JwkSet};
+use crate::lifecycle::{Pass, PassState, Replica, ServedKeys, Witness};
 
 /// Where the replicas of the server are.
 #[derive(Clone, Debug)]
@@ -48,10 +49,21 @@ pub(super) struct Prober {
     last: Mutex<Memory>,
 }
 
+/// The name of a set in the answers: `<namespace>/<KeySet>`.
+pub(super) struct Set(String);
+
+impl Set {
+    pub(super) fn of(key_set: &KeySet) -> Self {
+        Self(format!("{}/{}", key_set.namespace().unwrap_or_default(), key_set.name_any()))
+    }
+}
+
 /// What every replica answered.
 pub(super) struct Sweep {
     asked: Instant,
     time: Timestamp,
+    /// By endpoint.
+    urls: BTreeMap<String, Uri>,
     /// By endpoint: the answer, or what is wrong with it, for people.
     answers: BTreeMap<String, Result<Served, String>>,
     /// Why the endpoints are not known.
@@ -94,9 +106,21 @@ impl Prober {
             Ok(endpoints) => (endpoints, None),
             Err(why) => (BTreeMap::new(), Some(why)),
         };
+        let known = endpoints.iter().filter_map(|(endpoint, url)| Some((endpoint.clone(), url.clone().ok()?)));
+        let urls = known.collect();
         let answers = endpoints.into_iter().map(async |(endpoint, url)| (endpoint, self.ask(url).await));
         let answers = join_all(answers).await.into_iter().collect();
-        Sweep { asked, time: now(), answers, unknown }
+        Sweep { asked, time: now(), urls, answers, unknown }
+    }
+
+    /// The document that a replica serves for a set, for objects that know less than it does (PROTOCOL 9).
+    pub(super) async fn witness(&self, sweep: &Sweep, replica: &Replica, set: &Set) -> Option<Witness> {
+        let served = replica.served.as_ref()?;
+        let url = sweep.urls.get(&replica.endpoint).cloned().ok_or_else(String::new);
+        let document = self.fetch(url, &format!("{SERVED_PATH}/{}", set.0)).await.ok();
+        let document = document.filter(|document| Digest::of(document) == served.digest);
+        let set = document.and_then(|document| JwkSet::parse(&document).ok());
+        Some(Witness { revision: served.revision, set })
     }
 
     /// The URL of each endpoint, or why one is not known.
@@ -121,8 +145,13 @@ impl Prober {
     }
 
     async fn ask(&self, url: Result<Uri, String>) -> Result<Served, String> {
+        let report = self.fetch(url, SERVED_PATH).await?;
+        serde_json::from_slice(&report).map_err(|_| "gives an answer that is not a report".to_owned())
+    }
+
+    async fn fetch(&self, url: Result<Uri, String>, path: &str) -> Result<Bytes, String> {
         let mut parts = url?.into_parts();
-        parts.path_and_query = SERVED_PATH.parse().ok();
+        parts.path_and_query = path.parse().ok();
         let url = Uri::from_parts(parts).map_err(|error| error.to_string())?;
         let answer = async {
             let answer = self.http.get(url).await.map_err(|_| "does not answer".to_owned())?;
@@ -133,7 +162,7 @@ impl Prober {
                 let why: String = String::from_utf8_lossy(&body).chars().take(200).collect();
                 return Err(format!("answers {}: {}", status.as_u16(), why.trim()));
             }
-            serde_json::from_slice(&body).map_err(|_| "gives an answer that is not a report".to_owned())
+            Ok(body)
         };
         tokio::time::timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| Err("does not answer in time".to_owned()))
     }
@@ -162,13 +191,12 @@ impl Memory {
 
 impl Sweep {
     /// What this pass says of one set.
-    pub(super) fn of(&self, key_set: &KeySet) -> Pass {
-        let set = format!("{}/{}", key_set.namespace().unwrap_or_default(), key_set.name_any());
+    pub(super) fn of(&self, set: &Set) -> Pass {
         let mut doubts: Vec<String> = self.unknown.iter().cloned().collect();
         let mut replicas = Vec::new();
         for (endpoint, answer) in &self.answers {
             match answer {
-                Ok(served) => replicas.push(replica(endpoint, served, &set)),
+                Ok(served) => replicas.push(replica(endpoint, served, &set.0)),
                 Err(why) => doubts.push(format!("{endpoint} {why}")),
             }
         }
@@ -218,7 +246,7 @@ mod tests {
         let answers = answers
             .iter()
             .map(|(endpoint, answer)| ((*endpoint).to_owned(), answer.map(served).map_err(ToOwned::to_owned)));
-        Sweep { asked: Instant::now(), time: now(), answers: answers.collect(), unknown: None }
+        Sweep { asked: Instant::now(), time: now(), urls: BTreeMap::new(), answers: answers.collect(), unknown: None }
     }
 
     #[test]
@@ -235,12 +263,8 @@ mod tests {
 
     #[test]
     fn who_does_not_answer_is_named_and_makes_the_pass_incomplete() {
-        let key_set: KeySet = serde_json::from_value(serde_json::json!({
-            "apiVersion": "keyset.dev/v1alpha1", "kind": "KeySet", "metadata": {"name": "pay", "namespace": "auth"},
-            "spec": {"algorithm": "ES256", "tokens": {"maxLifetime": "1h"}},
-        }))
-        .unwrap();
-        let pass = sweep(&[("http://a/", Ok("1")), ("http://b/", Err("does not answer"))]).of(&key_set);
+        let pass =
+            sweep(&[("http://a/", Ok("1")), ("http://b/", Err("does not answer"))]).of(&Set("auth/pay".to_owned()));
         let PassState::Incomplete(why) = pass.state else { panic!("complete") };
         assert_eq!(why, "http://b/ does not answer");
         assert_eq!(pass.replicas.len(), 1);

@@ -13,6 +13,7 @@
 //! Absent on purpose: clients, clocks, randomness, async, logging. Time is an argument of every rule that needs it.
 
 mod acceptance;
+mod adopt;
 mod conditions;
 mod contract;
 mod effect;
@@ -25,6 +26,7 @@ mod pin;
 mod plan;
 mod publication;
 mod record;
+mod restore;
 mod retire;
 mod revoke;
 mod rotate;
@@ -41,9 +43,10 @@ pub use effect::{
 };
 pub use observed::{
     Clock, ConfigMapContent, Fence, Import, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, PrivateHalf,
-    Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray,
+    Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Witness,
 };
 pub use plan::plan;
+pub use restore::ahead;
 
 #[cfg(test)]
 mod tests;

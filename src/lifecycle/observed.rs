@@ -31,6 +31,8 @@ pub struct Observed {
     pub published: Published,
     /// The latest look at the replicas, if any was taken.
     pub pass: Option<Pass>,
+    /// What a replica serves that is ahead of the objects ([`super::ahead`]).
+    pub witness: Option<Witness>,
     /// Whether `now` may be believed.
     pub clock: Clock,
 }
@@ -247,6 +249,15 @@ pub struct ServedKeys {
     pub digest: Digest,
     /// For each kid: how long ago this process last answered without it; `None` for never.
     pub ages: BTreeMap<KeyId, Option<SignedDuration>>,
+}
+
+/// A later set than the objects know of: they came back from a backup (PROTOCOL 9).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Witness {
+    /// Revision of the set.
+    pub revision: i64,
+    /// The set; `None` if it could not be fetched.
+    pub set: Option<JwkSet>,
 }
 
 /// Whether the wall clock may be believed (PROTOCOL 5).

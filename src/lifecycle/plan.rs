@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use super::effect::{Effect, Plan, RecordCause};
 use super::observed::{Observed, Ownership};
 use super::view::View;
-use super::{conditions, external, import, ledger, publication, record, retire, revoke, rotate, signer, stage, status};
+use super::{
+    adopt, conditions, external, import, ledger, publication, record, restore, retire, revoke, rotate, signer, stage,
+    status,
+};
 
 /// The next writes for what was observed at `now`, the status that tells of it, and when to look again.
 ///
@@ -40,7 +43,8 @@ type Rule = fn(&View<'_>) -> Vec<Effect>;
 const RULES: &[(&str, Rule)] = &[
     // Before any status, because a status acknowledges the generation that asks for them.
     ("record longer promises", ledger::record_promise),
-    ("adopt Key Secrets without a record", stage::adopt_strays),
+    ("adopt Key Secrets without a record", adopt::adopt_strays),
+    ("give signers the key of today", restore::catch_up),
     ("claim the KeySet", publication::claim),
     ("record lost evidence", publication::record_lost_evidence),
     ("record an activation", ledger::record_activation),
@@ -48,11 +52,13 @@ const RULES: &[(&str, Rule)] = &[
     ("record revocations", revoke::record_revocation),
     ("repair the Signer Secret", signer::repair_signer),
     ("repair Key Secrets", signer::repair_key_secrets),
-    ("adopt published keys without a record", stage::adopt),
+    ("adopt published keys without a record", adopt::adopt),
     ("own objects as deletionPolicy wants", own),
     ("publish external keys", external::announce),
     ("retire external keys without an entry", external::retire),
     ("import keys", import::import),
+    // Before a higher revision is accepted, which ends what the witness says.
+    ("follow the witness of a restore", restore::follow),
     ("accept the set to publish", publication::accept),
     ("publish it", publication::publish),
     ("switch to the next key", rotate::switch),

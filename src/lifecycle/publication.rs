@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::effect::{Effect, PublishCause};
-use super::evidence;
 use super::observed::{Ownership, Published};
 use super::view::View;
+use super::{evidence, restore};
 use crate::api::PublicationStatus;
 use crate::jose::{Digest, JwkSet, KeyId, PublicJwk};
 
@@ -28,7 +28,7 @@ pub(super) fn claim(view: &View<'_>) -> Vec<Effect> {
 /// Stores the digest of the set to publish, before the set is written.
 pub(super) fn accept(view: &View<'_>) -> Vec<Effect> {
     let new = decided(view).is_some_and(|(_, digest)| Some(digest) != view.accepted_digest());
-    new.then_some(Effect::RecordStatus).into_iter().collect()
+    (new && view.prior().is_some() && restore::is_followed(view)).then_some(Effect::RecordStatus).into_iter().collect()
 }
 
 /// Writes the ConfigMap, once its digest is accepted.
@@ -56,7 +56,7 @@ pub(super) fn status(view: &View<'_>) -> PublicationStatus {
             ..PublicationStatus::default()
         };
     };
-    let Some((set, digest)) = decided(view) else {
+    let Some((set, digest)) = decided(view).filter(|_| restore::is_followed(view)) else {
         return PublicationStatus { config_map_name, ..stored.clone() };
     };
     let key_count = i32::try_from(set.len()).ok();
@@ -100,7 +100,7 @@ fn decide(view: &View<'_>) -> Option<(JwkSet, Digest)> {
     Some((set, digest))
 }
 
-/// Above every revision that anybody remembers: the status, the ConfigMap, a replica (PROTOCOL 9: the witness).
+/// Above every revision that anybody remembers: the status, the ConfigMap, a replica (PROTOCOL 9).
 fn next_revision(view: &View<'_>) -> i64 {
     let stored = view.publication();
     let first = stored.is_some_and(|publication| publication.revision == Some(1) && publication.digest.is_none());
@@ -116,8 +116,10 @@ fn next_revision(view: &View<'_>) -> i64 {
 }
 
 fn is_config_map_right(view: &View<'_>) -> bool {
+    let revision = view.publication().and_then(|publication| publication.revision);
     view.config_map().is_some_and(|config_map| {
-        config_map.digest.as_ref() == view.accepted_digest() && config_map.ownership == Ownership::AsWanted
+        let accepted = config_map.digest.as_ref() == view.accepted_digest() && config_map.revision == revision;
+        accepted && config_map.ownership == Ownership::AsWanted
     })
 }
 

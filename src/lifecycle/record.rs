@@ -33,6 +33,9 @@ fn signing_key_status(view: &View<'_>, key: &Key) -> SigningKeyStatus {
 /// The status of a SigningKey that is about to be created.
 pub(super) fn created_status(view: &View<'_>, lifecycle: &Lifecycle, private: PrivateKeyState) -> SigningKeyStatus {
     let state = match () {
+        () if private == PrivateKeyState::None && lifecycle.earliest_removal_time.is_some() => {
+            SigningKeyState::Retiring
+        }
         () if private == PrivateKeyState::None => SigningKeyState::External,
         () if lifecycle.activation_time.is_none() => SigningKeyState::Staged,
         () if is_active(lifecycle) => SigningKeyState::Active,

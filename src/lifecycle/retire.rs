@@ -10,13 +10,13 @@ use super::import::has_kept_its_promise;
 use super::observed::{Fence, Key, PrivateHalf};
 use super::record::record;
 use super::signer::bar;
-use super::view::View;
+use super::view::{Step, View};
 use super::{external, pin};
 use crate::api::{Lifecycle, Origin};
 
 /// Destroys the private half of retired keys whose rollback window has ended, and of keys that left the set.
 pub(super) fn destroy(view: &View<'_>) -> Vec<Effect> {
-    if view.freeze().is_some() || view.signer().is_none() {
+    if !view.allows(Step::Forward) || view.signer().is_none() {
         return Vec::new();
     }
     let spent: Vec<(&Key, &Fence)> = view
@@ -46,7 +46,7 @@ pub(super) fn destroy(view: &View<'_>) -> Vec<Effect> {
 /// The published set follows the record: what is recorded as removed leaves, and nothing else does.
 pub(super) fn remove(view: &View<'_>) -> Vec<Effect> {
     let healthy = view.signing().is_some_and(|key| !key.is_over() && view.can_sign(key));
-    if view.freeze().is_some() || view.signer().is_none() || !healthy || !view.may_act_on_visibility() {
+    if !view.allows(Step::Forward) || view.signer().is_none() || !healthy || !view.may_act_on_visibility() {
         return Vec::new();
     }
     let leaving: Vec<&Key> = view.observed.keys.iter().filter(|key| is_removable(view, key)).collect();
@@ -68,7 +68,7 @@ pub(super) fn remove(view: &View<'_>) -> Vec<Effect> {
 /// Deletes the records of removed keys beyond `historyLimit`, oldest first. Revoked and imported ones stay for ever: they
 /// refuse the same key.
 pub(super) fn prune(view: &View<'_>) -> Vec<Effect> {
-    let Some(published) = view.current_set().filter(|_| view.freeze().is_none()) else { return Vec::new() };
+    let Some(published) = view.current_set().filter(|_| view.allows(Step::Forward)) else { return Vec::new() };
     let gone = |key: &&Key| {
         key.is_removed()
             && !key.is_revoked()

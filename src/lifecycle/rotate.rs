@@ -2,10 +2,11 @@
 
 use super::effect::{Effect, SignerChange, SignerRecord};
 use super::ledger::next_second;
-use super::observed::Signer;
+use super::observed::{Key, Signer};
 use super::schedule::{Rotation, Successor, Window};
 use super::signer::bars;
 use super::view::View;
+use crate::api::RotationReason;
 
 /// Flips the Signer Secret to the successor, if it is due and guard 1 holds.
 ///
@@ -23,25 +24,27 @@ pub(super) fn switch(view: &View<'_>) -> Vec<Effect> {
     let Some(successor) = rotation.successor.filter(|successor| due && served(successor)) else {
         return Vec::new();
     };
-    let key = successor.key;
-    let Some(key_id) = key.kid().cloned() else { return Vec::new() };
-    let activation_time = key.lifecycle.retirement_time.map_or(view.now, |retired| next_second(retired).max(view.now));
+    activate(view, successor.key, rotation.reason).into_iter().collect()
+}
+
+/// The write that makes a key the signing key, under a new term. A flip away from a revoked key bars it in the same
+/// write (PROTOCOL 1).
+pub(super) fn activate(view: &View<'_>, key: &Key, reason: RotationReason) -> Option<Effect> {
     let record = SignerRecord {
         term: highest_term(view) + 1,
         key_name: key.name.clone(),
-        key_id,
-        activation_time,
+        key_id: key.kid()?.clone(),
+        activation_time: key.lifecycle.retirement_time.map_or(view.now, |retired| next_second(retired).max(view.now)),
         replaced: view.signing().and_then(|signing| signing.kid().cloned()),
-        // A flip away from a revoked key bars it in the same write (PROTOCOL 1).
         barred: bars(view),
-        reason: rotation.reason,
+        reason,
     };
     let fence = match &view.observed.signer {
         Signer::Ours(signer) => Some(signer.fence.clone()),
         Signer::Illegible(fence) => Some(fence.clone()),
         Signer::Absent | Signer::Foreign => None,
     };
-    vec![Effect::WriteSigner { fence, record, change: SignerChange::Activate }]
+    Some(Effect::WriteSigner { fence, record, change: SignerChange::Activate })
 }
 
 /// The highest term ever seen, in the ledger or in the Signer Secret.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::contract::after;
 use super::observed::Key;
 use super::view::{Step, View};
-use super::{pin, revoke};
+use super::{pin, restore, revoke};
 use crate::api::{FirstKey, Origin, RevocationMode, RotationReason};
 
 /// A replacement of the signing key that lies ahead.
@@ -51,6 +51,9 @@ impl<'a> Rotation<'a> {
         }
         if signing.is_removed() || !view.can_sign(signing) {
             return Some(Self::at_once(view, RotationReason::KeyLost));
+        }
+        if let Some(known) = restore::known_to_both(view, signing) {
+            return Some(Self { reason: RotationReason::Restored, due: view.now, successor: Some(known) });
         }
         if let Some(pin) = pin::target(view) {
             let pinned = pin.ok().filter(|key| key.name != signing.name)?;

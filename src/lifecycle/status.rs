@@ -91,6 +91,9 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
     // Often at first, when only the watch of the servers is in between, then less.
     let again =
         |since: Timestamp| after(view.now, (view.now.duration_since(since) / 4).clamp(SHORTEST_POLL, LONGEST_POLL));
+    if view.observed.witness.is_some() {
+        return Some(after(view.now, CLAIM_POLL));
+    }
     match unseen.max().filter(|_| replicas) {
         Some(published) => Some(again(published)),
         None => match view.freeze() {

@@ -11,6 +11,7 @@ use super::observed::{
     Clock, ConfigMapContent, Key, Observed, Pass, PassState, PrivateHalf, Published, Signer, SignerContent,
     SignerSecret,
 };
+use super::restore;
 use crate::api::{KeySetStatus, Lifecycle, Origin, PublicationStatus, RotationMode, VisibilitySource};
 use crate::jose::{Digest, JwkSet, KeyId};
 
@@ -234,19 +235,22 @@ impl<'a> View<'a> {
 
     /// Whether nothing stands in the way of such a step.
     pub(super) fn allows(&self, step: Step) -> bool {
+        // A later set is served that nobody has read yet: whatever is done now may be wrong.
+        let blind = self.observed.witness.as_ref().is_some_and(|witness| witness.set.is_none());
         match self.freeze() {
+            _ if blind => false,
             None => true,
             Some(Freeze::Suspended) => step == Step::Urgent,
             Some(_) => false,
         }
     }
 
-    /// Whether it is not known yet if a set of this name was ever served: no object is there, and a replica is silent that
-    /// may remember one (PROTOCOL 6).
+    /// Whether a replica is silent that may know what the objects do not: that a set of this name was served before
+    /// (PROTOCOL 6), or, where they look like a backup, which keys are served by now (PROTOCOL 9).
     pub(super) fn is_unclaimable(&self) -> bool {
         let needed = self.observed.key_set.spec.publication.visibility == VisibilitySource::Replicas;
         let complete = self.observed.pass.as_ref().is_some_and(|pass| pass.state == PassState::Complete);
-        needed && !complete && self.is_untouched()
+        needed && !complete && (self.is_untouched() || restore::planned(self).is_some())
     }
 
     /// Whether nothing of that name was found anywhere.

@@ -29,7 +29,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, http::StatusCode, http::header, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::Path,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, select};
@@ -42,8 +48,9 @@ use crate::{
     telemetry::{admin, server::Metrics},
 };
 use connection::Public;
+use index::Name;
 use report::Reporter;
-use store::Store;
+use store::{Page, Store};
 use tls::Tls;
 
 /// How to serve.
@@ -128,9 +135,10 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Server
 /// this replica shares with every other.
 fn admin(registry: Registry, reporter: Reporter, stopping: Arc<AtomicBool>) -> Router {
     let store = reporter.store.clone();
+    let answers = store.clone();
     let ready = move || match () {
         () if stopping.load(Ordering::Relaxed) => Err("stopping"),
-        () if !store.answers().is_complete => Err("the first lists are not complete yet"),
+        () if !answers.answers().is_complete => Err("the first lists are not complete yet"),
         () => Ok(()),
     };
     let reporter = Arc::new(reporter);
@@ -144,7 +152,20 @@ fn admin(registry: Registry, reporter: Reporter, stopping: Arc<AtomicBool>) -> R
             }
         }
     };
-    admin::router(registry, ready).route(SERVED_PATH, get(served))
+    let document =
+        move |Path((namespace, key_set)): Path<(String, String)>| async move { document(&store, &namespace, &key_set) };
+    admin::router(registry, ready)
+        .route(SERVED_PATH, get(served))
+        .route(&format!("{SERVED_PATH}/{{namespace}}/{{key_set}}"), get(document))
+}
+
+/// The document that is served for a set, for a controller whose objects know less (PROTOCOL 9).
+fn document(store: &Store, namespace: &str, key_set: &str) -> Response {
+    let answers = store.answers();
+    match answers.pages.get(Name::new(namespace, key_set).as_str()).map(AsRef::as_ref) {
+        Some(Page::Set(set)) => ([(header::CACHE_CONTROL, "no-store")], set.document.bytes.clone()).into_response(),
+        Some(Page::Waiting) | None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 /// A name for this process that no other has.

@@ -162,6 +162,7 @@ impl Mind {
         let signer = self.signers.value(u32::from(sight.objects.signer));
         Observed {
             imports: Vec::new(),
+            witness: None,
             key_set: ObservedKeySet {
                 name: cast::SET.to_owned(),
                 namespace: "auth".to_owned(),

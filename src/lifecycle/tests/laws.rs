@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::world::World;
+use super::world::{Activation, Backup, World};
 use crate::api::{
     ExternalKey, HeldKey, ImportedKey, KeySetStatus, KeyState, RevocationMode, RevokedKey, RotationMode,
     RotationReason, SecretKeyRef,
@@ -47,6 +47,8 @@ enum Act {
     External(usize),
     DropExternal,
     Import(usize),
+    Snapshot,
+    RollBack,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -80,6 +82,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0_usize..EXTERNALS).prop_map(Act::External),
         1 => Just(Act::DropExternal),
         1 => (0_usize..4).prop_map(Act::Import),
+        1 => Just(Act::Snapshot),
+        1 => Just(Act::RollBack),
     ]
 }
 
@@ -120,6 +124,8 @@ struct Judge {
     /// kid and key are one to one for ever.
     kids: std::collections::BTreeMap<KeyId, KeyId>,
     crashed: bool,
+    backup: Option<Backup>,
+    rollbacks: usize,
     /// Thumbprints.
     revoked: std::collections::BTreeSet<KeyId>,
 }
@@ -141,6 +147,8 @@ impl Judge {
             published: None,
             kids: std::collections::BTreeMap::new(),
             crashed: false,
+            backup: None,
+            rollbacks: 0,
             revoked: std::collections::BTreeSet::new(),
         }
     }
@@ -157,8 +165,13 @@ impl Judge {
                 self.crashed = true;
                 return;
             }
-            Act::Lifetime(length) => world.edit(|spec| spec.tokens.max_lifetime = text(*length)),
+            // A snapshot of before knows nothing of the edit, and nobody else does: beyond the guarantee.
+            Act::Lifetime(length) => {
+                self.backup = None;
+                world.edit(|spec| spec.tokens.max_lifetime = text(*length));
+            }
             Act::CacheAge(length) => {
+                self.backup = None;
                 world.edit(|spec| spec.verifiers.max_cache_age = text(*length));
                 // It counts from when the status has acknowledged it: users lower their caches after that.
                 let _ = world.settle();
@@ -223,6 +236,22 @@ impl Judge {
             Act::External(index) => world.edit(|spec| spec.external_keys = vec![external(*index)]),
             Act::DropExternal => world.edit(|spec| spec.external_keys.clear()),
             Act::Import(index) => import(world, *index),
+            // A crash between a write and its record, and the loss of both, is beyond the guarantee.
+            Act::Snapshot if !crashed => self.backup = Some(world.back_up()),
+            Act::RollBack if !crashed && self.rollbacks < 3 => {
+                // The servers run on, and one that could not be asked would be no witness.
+                world.clock = Clock::Trusted;
+                for server in &mut world.servers {
+                    server.follows = true;
+                    server.answers = true;
+                }
+                if let Some(backup) = self.backup.take() {
+                    world.roll_back(backup);
+                    self.rollbacks += 1;
+                    self.revoked.clear();
+                }
+            }
+            Act::Snapshot | Act::RollBack => {}
             Act::Clock(true) => world.clock = Clock::Trusted,
             Act::Clock(false) => world.clock = Clock::Untrusted("jumped".to_owned()),
         }
@@ -251,10 +280,8 @@ impl Judge {
         let world = &self.world;
         let skew = world.key_set.spec.clock_skew.length();
         for switch in &world.activations[self.judged_activations..] {
-            // Nothing could sign: the newest key took over, and the status tells until when verifiers may not know it.
-            let forced = switch.earliest.is_none_or(|time| time > switch.time);
-            let may_be_forced = matches!(switch.reason, RotationReason::KeyLost | RotationReason::Revoked);
-            if switch.reason == RotationReason::Bootstrap || (may_be_forced && forced) {
+            // The status tells until when verifiers may not know it: `check_verbs` holds it to that.
+            if switch.reason == RotationReason::Bootstrap || is_forced(switch) {
                 continue;
             }
             for (number, (since, cache_age)) in self.cache_ages.iter().enumerate() {
@@ -314,8 +341,7 @@ impl Judge {
             assert!(key.lifecycle.revocation_time.is_some(), "a revoked key came back: {:#?}", world.log);
         }
         let Some(switch) = world.activations.last().filter(|_| !self.crashed) else { return };
-        let forced = matches!(switch.reason, RotationReason::KeyLost | RotationReason::Revoked)
-            && switch.earliest.is_none_or(|time| time > switch.time);
+        let forced = is_forced(switch);
         let status = &world.key_set.status;
         let told = status.last_rotation.as_ref().is_some_and(|last| last.time >= switch.time);
         let (Some(copy), true) = (switch.last_without, forced && told) else { return };
@@ -357,6 +383,13 @@ impl Judge {
 
 fn world_lacks(world: &World, kid: &KeyId) -> bool {
     world.keys.iter().all(|key| key.kid() != Some(kid))
+}
+
+/// Whether a switch did not wait for guard 1. What a status says that was rolled back is no evidence.
+fn is_forced(switch: &Activation) -> bool {
+    let early = switch.earliest.is_none_or(|time| time > switch.time);
+    let may = matches!(switch.reason, RotationReason::KeyLost | RotationReason::Revoked);
+    switch.reason == RotationReason::Restored || (may && early)
 }
 
 /// The kid of a key that may be published, or that left.

@@ -4,6 +4,7 @@ mod brought;
 mod guards;
 mod laws;
 mod repairs;
+mod restores;
 mod timeline;
 mod verbs;
 mod world;

@@ -13,7 +13,7 @@ use crate::api::{KeySetSpec, KeySetStatus, RotationReason};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
     Clock, Fence, Import, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published, Replica, ServedKeys, Signer,
-    Stray, plan,
+    Stray, Witness, ahead, plan,
 };
 
 /// The cluster.
@@ -33,6 +33,17 @@ pub(super) struct World {
     pub(super) activations: Vec<Activation>,
     pub(super) ghosts: Ghosts,
     version: u64,
+    /// Counts rollbacks: a key that is made again under a name of before is another key.
+    epoch: i64,
+}
+
+/// What a backup holds.
+#[derive(Clone)]
+pub(super) struct Backup {
+    keys: Vec<Key>,
+    signer: Signer,
+    published: Published,
+    status: KeySetStatus,
 }
 
 /// One switch, and what the ghosts knew at that moment.
@@ -97,6 +108,40 @@ impl World {
             activations: Vec::new(),
             ghosts: Ghosts::default(),
             version: 0,
+            epoch: 0,
+        }
+    }
+
+    pub(super) fn back_up(&self) -> Backup {
+        Backup {
+            keys: self.keys.clone(),
+            signer: self.signer.clone(),
+            published: self.published.clone(),
+            status: self.key_set.status.clone(),
+        }
+    }
+
+    /// As an etcd snapshot comes back: the status too, but not the spec, which is applied anew; servers run on.
+    pub(super) fn roll_back(&mut self, backup: Backup) {
+        if let (Signer::Ours(now), Signer::Ours(then)) = (&self.signer, &backup.signer)
+            && now.key_id != then.key_id
+        {
+            self.ghosts.overwritten.insert(now.key_id.clone(), self.now);
+        }
+        self.keys = backup.keys;
+        self.signer = backup.signer;
+        self.published = backup.published;
+        self.key_set.status = backup.status;
+        self.epoch += 1;
+    }
+
+    /// As a backup is restored into a new cluster: no status, another UID, servers that know nothing.
+    pub(super) fn restore(&mut self, backup: Backup) {
+        self.roll_back(backup);
+        self.key_set.uid = "uid-2".to_owned();
+        self.key_set.status = KeySetStatus { observed_generation: Some(-1), ..KeySetStatus::default() };
+        for index in 0..self.servers.len() {
+            self.restart_server(index);
         }
     }
 
@@ -106,6 +151,13 @@ impl World {
     }
 
     pub(super) fn observe(&self) -> Observed {
+        let pass = self.pass();
+        let ahead = ahead(&self.key_set, &self.published, &pass).and_then(|replica| replica.served.as_ref());
+        let document = |digest: &Digest| {
+            let served = self.servers.iter().filter_map(|server| server.served.as_ref());
+            served.map(|(_, set)| set).find(|set| Digest::of(set.to_json().as_bytes()) == *digest).cloned()
+        };
+        let witness = ahead.map(|it| Witness { revision: it.revision, set: document(&it.digest) });
         Observed {
             key_set: self.key_set.clone(),
             keys: self.keys.clone(),
@@ -115,7 +167,8 @@ impl World {
             obstacle: None,
             signer: self.signer.clone(),
             published: self.published.clone(),
-            pass: Some(self.pass()),
+            pass: Some(pass),
+            witness,
             clock: self.clock.clone(),
         }
     }
@@ -232,6 +285,11 @@ impl World {
         Fence { uid: format!("u{}", self.version), resource_version: self.version.to_string() }
     }
 
+    /// The public half of the next key with that sequence.
+    pub(super) fn made(&self, algorithm: Algorithm, sequence: i64) -> PublicJwk {
+        Self::jwk(algorithm, sequence + EPOCH * self.epoch)
+    }
+
     /// The public half of the key with that sequence; a made-up point, as the lifecycle never looks at it.
     pub(super) fn jwk(algorithm: Algorithm, sequence: i64) -> PublicJwk {
         let byte = u8::try_from(sequence).unwrap();
@@ -324,5 +382,7 @@ impl World {
     }
 }
 
+/// More keys than a history makes.
+const EPOCH: i64 = 40;
 /// Idle looks in a row after which a world gets lazy.
 const PATIENCE: usize = 40;

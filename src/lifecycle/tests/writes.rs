@@ -14,7 +14,7 @@ impl World {
         match effect.clone() {
             Effect::RecordStatus => self.write_status(plan),
             Effect::StageKey { sequence, algorithm, rsa_key_bits, status } => {
-                let jwk = Self::jwk(algorithm, sequence);
+                let jwk = self.made(algorithm, sequence);
                 let private = PrivateHalf::Stored(self.fence());
                 let key = self.create(sequence, &Provenance::Generated, jwk, Lifecycle::default(), status, private);
                 key.rsa_key_bits = rsa_key_bits;
