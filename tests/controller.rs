@@ -5,6 +5,8 @@
 //! through a proxy that records it (`proxy`), and a witness asks the servers for the set all the time (`witness`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "controller/clocks.rs"]
+mod clocks;
 #[path = "cluster/mod.rs"]
 mod cluster;
 #[path = "controller/crashes.rs"]
