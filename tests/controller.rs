@@ -11,6 +11,8 @@ mod clocks;
 mod cluster;
 #[path = "controller/crashes.rs"]
 mod crashes;
+#[path = "controller/deletions.rs"]
+mod deletions;
 #[path = "controller/foreign.rs"]
 mod foreign;
 mod merge_patch;
