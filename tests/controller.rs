@@ -9,6 +9,8 @@
 mod clocks;
 #[path = "cluster/mod.rs"]
 mod cluster;
+#[path = "controller/corruption.rs"]
+mod corruption;
 #[path = "controller/crashes.rs"]
 mod crashes;
 #[path = "controller/deletions.rs"]
