@@ -5,10 +5,16 @@
 //! through a proxy that records it (`proxy`), and a witness asks the servers for the set all the time (`witness`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "controller/clocks.rs"]
+mod clocks;
 #[path = "cluster/mod.rs"]
 mod cluster;
+#[path = "controller/corruption.rs"]
+mod corruption;
 #[path = "controller/crashes.rs"]
 mod crashes;
+#[path = "controller/deletions.rs"]
+mod deletions;
 #[path = "controller/foreign.rs"]
 mod foreign;
 mod merge_patch;

@@ -42,7 +42,7 @@ async fn a_server_without_the_api_server_serves_on_and_catches_up() {
     let rig = Rig::start("cut-off-server").await;
     rig.apply(json!({})).await;
     let first = rig.until_settled().await;
-    rig.server_api.close();
+    rig.servers.iter().for_each(|server| server.api.close());
     rig.rotate().await;
     let second = until("the rotation", async || rig.signer().await.filter(|now| now.term > first.term)).await;
     // The next standby cannot be served: it may not sign, and the old key may not be taken for gone.
@@ -53,7 +53,7 @@ async fn a_server_without_the_api_server_serves_on_and_catches_up() {
         assert!(rig.witness().looks(server).last().unwrap().has(&first.kid));
     }
     assert_eq!(rig.signer().await.unwrap(), second);
-    rig.server_api.open();
+    rig.servers.iter().for_each(|server| server.api.open());
     let third = until("the next rotation", async || rig.signer().await.filter(|now| now.term > second.term)).await;
     assert_eq!(third.key, "pay-3");
     until("the end of the first key", async || {

@@ -1,13 +1,17 @@
 //! The API server as a controller or a server under test sees it: plain HTTP, for one namespace, recorded, and with
-//! accidents on demand.
+//! accidents on demand: writes that go wrong, watches that go silent, caches that are old, and clocks that lie.
 //!
 //! Lists and watches of all namespaces are narrowed to one, so that the tests of one cluster do not meet. The client
 //! behind it is an administrator.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Instant,
 };
 
@@ -25,7 +29,8 @@ use tokio::{
 
 use crate::process::Victim;
 
-/// Listens until it is dropped with its runtime.
+/// Listens until its runtime ends.
+#[derive(Clone)]
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -56,14 +61,32 @@ pub(crate) enum Accident {
     Unanswered,
     /// Somebody else writes to the object first.
     Overtaken,
+    /// The write gets stuck on its way, and arrives when it is let go, whoever still waits for it.
+    Held,
+}
+
+/// What the proxy shows of the API server. A change breaks every connection.
+#[derive(Clone)]
+enum Sight {
+    Clear,
+    /// Nothing at all.
+    Closed,
+    /// Watches tell nothing, and lists of these resources are old.
+    Stale(Arc<BTreeMap<String, Bytes>>),
 }
 
 struct Shared {
     client: Client,
     namespace: String,
-    open: watch::Sender<bool>,
+    sight: watch::Sender<Sight>,
     calls: Mutex<Vec<Call>>,
     fault: Mutex<Option<Fault>>,
+    /// Lets held writes go.
+    held: watch::Sender<bool>,
+    /// Resources whose next watch begins too far back.
+    expired: Mutex<BTreeSet<String>>,
+    /// How many seconds the API server's clock seems to be ahead.
+    ahead: AtomicI64,
 }
 
 struct Fault {
@@ -79,9 +102,12 @@ impl Proxy {
         let shared = Arc::new(Shared {
             client,
             namespace: namespace.to_owned(),
-            open: watch::Sender::new(true),
+            sight: watch::Sender::new(Sight::Clear),
             calls: Mutex::default(),
             fault: Mutex::default(),
+            held: watch::Sender::new(false),
+            expired: Mutex::default(),
+            ahead: AtomicI64::default(),
         });
         let accepting = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -94,11 +120,44 @@ impl Proxy {
 
     /// Breaks every connection, and takes no other until `open`.
     pub(crate) fn close(&self) {
-        self.shared.open.send_replace(false);
+        self.shared.sight.send_replace(Sight::Closed);
     }
 
     pub(crate) fn open(&self) {
-        self.shared.open.send_replace(true);
+        self.shared.sight.send_replace(Sight::Clear);
+    }
+
+    /// From now on watches tell nothing; all else goes on.
+    pub(crate) fn mute(&self) {
+        self.shared.sight.send_replace(Sight::Stale(Arc::default()));
+    }
+
+    /// From now on watches tell nothing, and lists show what there is at this moment: a cache that is stuck.
+    pub(crate) async fn freeze(&self) {
+        let mut lists = BTreeMap::new();
+        for (group, resource) in WATCHED {
+            let labels = if resource == "configmaps" { "?labelSelector=keyset.dev/keyset" } else { "" };
+            let path = format!("{group}/namespaces/{}/{resource}{labels}", self.shared.namespace);
+            let answer = self.shared.client.send(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+            lists.insert(resource.to_owned(), answer.into_body().collect().await.unwrap().to_bytes());
+        }
+        self.shared.sight.send_replace(Sight::Stale(Arc::new(lists)));
+    }
+
+    /// All is clear again, but what the watches missed is no longer to be had: each begins with a 410.
+    pub(crate) fn expire(&self) {
+        self.shared.expired.lock().unwrap().extend(WATCHED.map(|(_, resource)| resource.to_owned()));
+        self.open();
+    }
+
+    /// Shifts the `Date` of every answer.
+    pub(crate) fn lie(&self, seconds: i64) {
+        self.shared.ahead.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Lets the writes go that are held.
+    pub(crate) fn release(&self) {
+        self.shared.held.send_replace(true);
     }
 
     /// Lets an accident happen at the write that is `number` (from 1) writes away; `victim` is who writes.
@@ -178,15 +237,15 @@ impl Path {
 }
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    let mut open = shared.open.subscribe();
-    if !*open.borrow_and_update() {
+    let mut sight = shared.sight.subscribe();
+    if matches!(*sight.borrow_and_update(), Sight::Closed) {
         return;
     }
     let service = service_fn(|request| forward(request, Arc::clone(&shared)));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         _ = connection => {}
-        _ = open.changed() => {}
+        _ = sight.changed() => {}
     }
 }
 
@@ -195,10 +254,13 @@ async fn forward(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let path = Path::parse(&parts.uri, &shared.namespace);
+    if let Some(answer) = shared.instead(&parts, &path).await {
+        return Ok(answer);
+    }
     parts.uri = path.narrowed.parse().map_err(io::Error::other)?;
     parts.headers.remove(http::header::HOST);
     let request = Request::from_parts(parts, body);
-    let mut call = Call::new(&request, &path);
+    let call = Call::new(&request, &path);
     let accident = call.is_write().then(|| shared.strike()).flatten();
     match &accident {
         Some((Accident::KilledBefore, victim)) => {
@@ -208,9 +270,9 @@ async fn forward(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
         Some((Accident::Overtaken, _)) => shared.overtake(request.uri().path()).await,
         _ => {}
     }
-    let answer = shared.client.send(request.map(Body::from)).await.map_err(io::Error::other)?;
-    (call.status, call.answered) = (answer.status().as_u16(), Instant::now());
-    shared.calls.lock().unwrap().push(call);
+    // Goes on when the client gives up.
+    let is_held = matches!(accident, Some((Accident::Held, _)));
+    let answer = tokio::spawn(Arc::clone(&shared).send(request, call, is_held)).await.map_err(io::Error::other)??;
     match accident {
         Some((Accident::KilledAfter, victim)) => victim.kill(),
         Some((Accident::Unanswered, _)) => {}
@@ -220,6 +282,47 @@ async fn forward(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
 }
 
 impl Shared {
+    async fn send(
+        self: Arc<Self>,
+        request: Request<Bytes>,
+        mut call: Call,
+        is_held: bool,
+    ) -> Result<Response<Body>, io::Error> {
+        if is_held {
+            let _ = self.held.subscribe().wait_for(|free| *free).await;
+            call.sent = Instant::now();
+        }
+        let mut answer = self.client.send(request.map(Body::from)).await.map_err(io::Error::other)?;
+        (call.status, call.answered) = (answer.status().as_u16(), Instant::now());
+        self.calls.lock().unwrap().push(call);
+        self.falsify(answer.headers_mut());
+        Ok(answer)
+    }
+
+    /// What is answered where the API server is not asked.
+    async fn instead(&self, parts: &http::request::Parts, path: &Path) -> Option<Response<Body>> {
+        let is_watch = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
+        let json = |body| Response::builder().header("content-type", "application/json").body(body).unwrap();
+        if is_watch && self.expired.lock().unwrap().remove(&path.resource) {
+            return Some(json(Body::from(GONE.to_vec())));
+        }
+        let Sight::Stale(lists) = self.sight.borrow().clone() else { return None };
+        let list = lists.get(&path.resource).filter(|_| parts.method == Method::GET && path.name.is_none());
+        if is_watch {
+            // Silent until somebody breaks the connection off.
+            return std::future::pending().await;
+        }
+        list.map(|list| json(Body::from(list.to_vec())))
+    }
+
+    fn falsify(&self, headers: &mut http::HeaderMap) {
+        let ahead = jiff::SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed));
+        let Some(date) = headers.get(http::header::DATE).filter(|_| !ahead.is_zero()) else { return };
+        let date = jiff::fmt::rfc2822::parse(date.to_str().unwrap()).unwrap().timestamp() + ahead;
+        let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date).unwrap();
+        headers.insert(http::header::DATE, date.parse().unwrap());
+    }
+
     /// Counts a write; gives what happens at it, if it is the one.
     fn strike(&self) -> Option<(Accident, Victim)> {
         let mut fault = self.fault.lock().unwrap();
@@ -243,3 +346,9 @@ impl Shared {
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(ToOwned::to_owned)
 }
+
+/// What the controller and the servers watch.
+const WATCHED: [(&str, &str); 3] =
+    [("/apis/keyset.dev/v1alpha1", "keysets"), ("/apis/keyset.dev/v1alpha1", "signingkeys"), ("/api/v1", "configmaps")];
+const GONE: &[u8] = br#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version","reason":"Expired","code":410}}
+"#;

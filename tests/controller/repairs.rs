@@ -1,5 +1,7 @@
 //! Objects of ours that are damaged or deleted.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -172,4 +174,19 @@ async fn a_signing_key_that_is_deleted_stays_published_and_is_recorded_again() {
 pub(crate) async fn nudge(rig: &Rig) {
     let annotation = json!({ "metadata": { "annotations": { "nudge": Rig::now() } } });
     rig.patch("keysets", SET, annotation).await;
+}
+
+/// Looks until there is something to see, and has the operator look again every other second: no sooner, because an
+/// edit of the KeySet stands in the way of a write of its status.
+pub(crate) async fn until_nudged<T>(rig: &Rig, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut nudged = None;
+    let what = format!("{what} in {}", rig.namespace);
+    until(&what, async || {
+        if nudged.is_none_or(|time: Instant| time.elapsed().as_secs() >= 2) {
+            nudge(rig).await;
+            nudged = Some(Instant::now());
+        }
+        look().await
+    })
+    .await
 }

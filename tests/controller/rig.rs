@@ -27,7 +27,8 @@ pub(crate) struct Rig {
     pub(crate) namespace: String,
     pub(crate) client: Client,
     pub(crate) controller_api: Proxy,
-    pub(crate) server_api: Proxy,
+    /// One for each server that was ever started.
+    server_apis: Mutex<Vec<Proxy>>,
     pub(crate) controller: Option<Process>,
     pub(crate) servers: Vec<Server>,
     witness: Witness,
@@ -37,6 +38,7 @@ pub(crate) struct Rig {
 
 pub(crate) struct Server {
     pub(crate) process: Process,
+    pub(crate) api: Proxy,
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -59,7 +61,7 @@ impl Rig {
             cluster,
             namespace: namespace.to_owned(),
             controller_api: Proxy::start(cluster.client().await.unwrap(), namespace).await,
-            server_api: Proxy::start(cluster.client().await.unwrap(), namespace).await,
+            server_apis: Mutex::default(),
             client,
             controller: None,
             servers: Vec::new(),
@@ -77,19 +79,25 @@ impl Rig {
 
     /// A server of its own, that the controller does not know.
     pub(crate) async fn new_server(&self, public: &str, admin: &str) -> Server {
-        let arguments = ["server", "--listen", public, "--admin-listen", admin];
-        let process = self.process("server", &self.server_api, &arguments);
-        let line = process.says("listening").await;
-        let address = |field: &str| line[field].as_str().unwrap().parse().unwrap();
-        Server { public: address("public"), admin: address("admin"), process }
+        let api = Proxy::start(self.cluster.client().await.unwrap(), &self.namespace).await;
+        self.server_apis.lock().unwrap().push(api.clone());
+        self.server_behind(api, public, admin).await
     }
 
-    /// Starts a server anew, at its old addresses.
+    /// Starts a server anew, at its old addresses and with its old view of the API server.
     pub(crate) async fn restart_server(&mut self, index: usize) {
-        let Server { process, public, admin } = &self.servers[index];
+        let Server { process, api, public, admin } = &self.servers[index];
         process.victim().kill();
         let (public, admin) = (public.to_string(), admin.to_string());
-        self.servers[index] = self.new_server(&public, &admin).await;
+        self.servers[index] = self.server_behind(api.clone(), &public, &admin).await;
+    }
+
+    async fn server_behind(&self, api: Proxy, public: &str, admin: &str) -> Server {
+        let arguments = ["server", "--listen", public, "--admin-listen", admin];
+        let process = self.process("server", &api, &arguments);
+        let line = process.says("listening").await;
+        let address = |field: &str| line[field].as_str().unwrap().parse().unwrap();
+        Server { public: address("public"), admin: address("admin"), process, api }
     }
 
     pub(crate) fn start_controller(&mut self) {
@@ -273,7 +281,13 @@ impl Rig {
 
     /// Holds all that happened against the laws, and ends.
     pub(crate) async fn finish(self) {
-        self.witness.judge(&Clock::short(), &self.controller_api.calls());
+        self.finish_by(Clock::short()).await;
+    }
+
+    /// The same, by the clock of another KeySet.
+    pub(crate) async fn finish_by(self, clock: Clock) {
+        println!("holding {} against the laws", self.namespace);
+        self.witness.judge(&clock, &self.controller_api.calls());
         self.finish_discreetly().await;
     }
 
@@ -286,8 +300,10 @@ impl Rig {
         };
         let listed = asked(&self.controller_api, |call| call.resource == "secrets" && call.name.is_none());
         assert!(listed.is_empty(), "the controller lists Secrets: {listed:?}");
-        let secret = asked(&self.server_api, |call| call.resource == "secrets" || call.is_write());
-        assert!(secret.is_empty(), "the server asks for more than it may: {secret:?}");
+        for server in self.server_apis.lock().unwrap().iter() {
+            let secret = asked(server, |call| call.resource == "secrets" || call.is_write());
+            assert!(secret.is_empty(), "a server asks for more than it may: {secret:?}");
+        }
         self.controller = None;
         self.servers.clear();
         let mut private = crate::witness::private(secrets.iter().map(|secret| &secret["data"]));

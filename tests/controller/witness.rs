@@ -33,7 +33,12 @@ pub(crate) struct Clock {
 impl Clock {
     /// Of `rig::key_set`.
     pub(crate) fn short() -> Self {
-        Self { lead: Duration::from_secs(2), retention: Duration::from_secs(4) }
+        Self::of(2, 4)
+    }
+
+    /// In seconds.
+    pub(crate) fn of(lead: u64, retention: u64) -> Self {
+        Self { lead: Duration::from_secs(lead), retention: Duration::from_secs(retention) }
     }
 }
 
@@ -89,7 +94,8 @@ impl Witness {
     /// Panics at the first law that was broken.
     pub(crate) fn judge(&self, clock: &Clock, calls: &[Call]) {
         let switches = switches(calls);
-        for (server, looks) in self.looks.lock().unwrap().iter().enumerate() {
+        let looks = self.looks.lock().unwrap().clone();
+        for (server, looks) in looks.iter().enumerate() {
             never_empty(server, looks);
             // A new process has no document for a moment, and nobody keeps that; before the first there was nothing.
             let first = looks.iter().position(|look| look.status == Some(200)).unwrap_or(looks.len());
