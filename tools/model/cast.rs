@@ -20,6 +20,11 @@ pub(crate) const SET: &str = "k";
 /// Its UID.
 pub(crate) const UID: &str = "uid";
 
+/// The pair that comes from elsewhere: the public half of an external key, or the key that a user brings along.
+pub(crate) const BROUGHT: Kid = KIDS as Kid - 1;
+/// The name of its entry.
+pub(crate) const ENTRY: &str = "brought";
+
 /// A set of key pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Kids(pub(crate) u16);
@@ -82,10 +87,10 @@ pub(crate) struct Cast {
 
 impl Cast {
     pub(crate) fn new() -> Self {
-        // Made-up points: the lifecycle never looks at a key.
-        let jwks: Vec<PublicJwk> = (0..KIDS as u8)
-            .filter_map(|kid| PublicJwk::ec(Algorithm::ES256, &[kid + 1; 32], &[kid + 1; 32]).ok())
-            .collect();
+        // Made-up points: the lifecycle looks at none but those that users bring, and this is one of P-256.
+        let point = |kid| if kid == BROUGHT { (X, Y) } else { ([kid + 1; 32], [kid + 1; 32]) };
+        let jwk = |(x, y): ([u8; 32], [u8; 32])| PublicJwk::ec(Algorithm::ES256, &x, &y).ok();
+        let jwks: Vec<PublicJwk> = (0..KIDS as Kid).filter_map(|kid| jwk(point(kid))).collect();
         let kids = jwks.iter().zip(0..).map(|(jwk, kid)| (jwk.kid().clone(), kid)).collect();
         let mut cast = Self { jwks, kids, digests: HashMap::new(), junk: Digest::of("junk") };
         cast.digests = (1..1 << KIDS).map(|bits| (cast.digest(Kids(bits)), Kids(bits))).collect();
@@ -152,3 +157,12 @@ pub(crate) fn length(count: i64) -> SignedDuration {
 const TICK: i64 = 600;
 /// 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600;
+/// The base point of P-256 (FIPS 186-4).
+const X: [u8; 32] = [
+    0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d,
+    0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96,
+];
+const Y: [u8; 32] = [
+    0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33,
+    0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5,
+];

@@ -38,13 +38,19 @@ impl Coverage {
                     return;
                 }
                 row[0] += 1;
+                // Who has nothing left to do forgets nothing by a crash.
+                row[3] += u64::from(!after.controllers[usize::from(who)].writes());
                 let kids = || tokens(after);
                 row[4] += u64::from(kids().any(|kid| after.ghosts.without[usize::from(kid)] != 0));
                 row[5] += u64::from(kids().any(|kid| after.ghosts.lagging[usize::from(kid)] > after.tick));
                 row[6] +=
                     u64::from(kids().any(|kid| (1..=after.tick).contains(&after.ghosts.lagging[usize::from(kid)])));
                 let replicas = &after.replicas[..world.scenario.replicas];
-                row[7] += u64::from(replicas.iter().any(|it| it.published != before.objects.published));
+                row[7] += u64::from(
+                    replicas
+                        .iter()
+                        .any(|it| it.published != after.objects.published || it.status != after.objects.status),
+                );
             }
             Step::Crash(who) => {
                 let Some((label, previous)) = labels(world, before, who) else { return };

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::cast::{Kid, Kids, kid};
+use crate::cast::{Kid, Kids};
 use crate::state::State;
 use crate::world::World;
 
@@ -74,7 +74,7 @@ impl World {
         let signing = ghosts.signing();
         let lags = |kid: Kid| ghosts.lagging[usize::from(kid)] > state.tick;
         for kid in tokens(state) {
-            if self.lacks(state, kid) && !ghosts.declared.has(kid) {
+            if self.lacks(state, kid) && !ghosts.declared.has(kid) && !ghosts.revoked.has(kid) {
                 let is_new = signing == Some(kid) || lags(kid);
                 return Some(if is_new { Law::UnknownKey } else { Law::OrphanedToken });
             }
@@ -83,7 +83,7 @@ impl World {
         let accepted = stored.accepted.first().map(|(kids, _)| *kids);
         let claimed = accepted.filter(|_| state.budget.losses == self.scenario.budget.losses);
         if let Some(accepted) = claimed {
-            if state.objects.signer != 0 && signing.is_some_and(|kid| !accepted.has(kid)) {
+            if state.objects.signer != 0 && signing.is_some_and(|kid| !accepted.has(kid) && !ghosts.revoked.has(kid)) {
                 return Some(Law::ActiveKeyUnpublished);
             }
             let document = self.mind.documents.value(u32::from(state.objects.published))?;
@@ -107,11 +107,6 @@ pub(crate) fn tokens(state: &State) -> impl Iterator<Item = Kid> {
     let signing = state.ghosts.signing();
     let ghosts = state.ghosts;
     (0..crate::cast::KIDS as Kid).filter(move |kid| signing == Some(*kid) || ghosts.lagging[usize::from(*kid)] != 0)
-}
-
-/// Whether a pair is one of the slot.
-pub(crate) fn is_of(slot: usize, candidate: Kid) -> bool {
-    (1..=crate::cast::MATERIALS as u8).any(|material| kid(slot, material) == candidate)
 }
 
 impl fmt::Display for Law {

@@ -10,13 +10,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::Timestamp;
 
 use crate::api::names::condition;
-use crate::api::{Condition, ConditionStatus, KeySetSpec, KeySetStatus, SigningKeyStatus};
-use crate::cast::{self, Cast, KIDS, Kid, Kids, SLOTS, kid, material, name, slot, slot_of, time};
+use crate::api::{
+    Condition, ConditionStatus, ImportedKey, KeySetSpec, KeySetStatus, Lifecycle, Origin, RevocationMode,
+    RotationReason, SigningKeyStatus,
+};
+use crate::cast::{self, BROUGHT, Cast, ENTRY, KIDS, Kid, Kids, SLOTS, kid, material, name, slot, slot_of, time};
 use crate::intern::Interner;
+use crate::jose::PublicJwk;
 use crate::lifecycle::{
-    Clock, ConfigMapContent, Effect, Fence, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, Plan,
-    PrivateHalf, PublishCause, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent, SignerSecret,
-    Stray, plan,
+    Clock, ConfigMapContent, Effect, Fence, Import, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, Plan,
+    PrivateHalf, Provenance, PublishCause, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent,
+    SignerSecret, Stray, plan,
 };
 use crate::state::Sight;
 
@@ -70,6 +74,8 @@ pub(crate) enum Act {
     Status(u32),
     /// Create the Key Secret, or take the one that is there.
     MakeSecret(usize),
+    /// Copy the pair that a user brings along.
+    CopySecret(usize, Kid),
     /// Create the SigningKey for the pair in hand: its record for either material.
     MakeKey(usize, [u16; 2]),
     Adopt(usize, u16),
@@ -161,7 +167,7 @@ impl Mind {
         let claimed = status.observed_uid.is_some();
         let signer = self.signers.value(u32::from(sight.objects.signer));
         Observed {
-            imports: Vec::new(),
+            imports: self.imports(sight),
             witness: None,
             key_set: ObservedKeySet {
                 name: cast::SET.to_owned(),
@@ -191,11 +197,24 @@ impl Mind {
         }
     }
 
+    /// The entries of `importedKeys` that no key stands for; their Secret is always there.
+    fn imports(&self, sight: &Sight) -> Vec<Import> {
+        let spec = &self.specs[usize::from(sight.spec)];
+        let records = || sight.objects.keys.iter().filter_map(|key| self.arc_key(*key));
+        let stands = |entry: &&ImportedKey| {
+            records().any(|key| key.origin == Origin::Imported && key.entry_name.as_ref() == Some(&entry.name))
+        };
+        let missing = spec.imported_keys.iter().filter(|entry| !stands(entry));
+        missing
+            .map(|entry| Import { entry_name: entry.name.clone(), key: Ok(self.cast.jwk(BROUGHT).clone()) })
+            .collect()
+    }
+
     fn seen_key(&self, sight: &Sight, slot: usize) -> Option<Key> {
         let key = self.keys.value(u32::from(sight.objects.keys[slot]))?;
         let private = match sight.objects.secrets[slot] {
             0 => PrivateHalf::Absent,
-            stored if key.kid() == Some(self.cast.jwk(kid(slot, stored)).kid()) => PrivateHalf::Stored(fence()),
+            stored if key.kid() == Some(self.cast.jwk(stored - 1).kid()) => PrivateHalf::Stored(fence()),
             _ => PrivateHalf::Mismatched(fence()),
         };
         Some(Key { private, ..(*key).clone() })
@@ -209,9 +228,9 @@ impl Mind {
         let strays = missing.filter(|slot| sight.objects.secrets[*slot] != 0);
         strays
             .map(|slot| Stray {
-                entry_name: None,
+                entry_name: (sight.objects.secrets[slot] == BROUGHT + 1).then(|| ENTRY.to_owned()),
                 sequence: slot as i64 + 1,
-                jwk: self.cast.jwk(kid(slot, sight.objects.secrets[slot])).clone(),
+                jwk: self.cast.jwk(sight.objects.secrets[slot] - 1).clone(),
             })
             .collect()
     }
@@ -278,15 +297,16 @@ impl Mind {
                 let Some(slot) = slot_at(*sequence) else { return };
                 let key = |material| {
                     let jwk = self.cast.jwk(kid(slot, material)).clone();
-                    self.key(self.new_key(slot, jwk, *rsa_key_bits, status))
+                    self.key(Key { rsa_key_bits: *rsa_key_bits, ..new_key(slot, &Provenance::Generated, jwk, status) })
                 };
                 writes.push(self.write(Act::MakeSecret(slot), "stage: Key Secret".to_owned()));
                 writes.push(self.write(Act::MakeKey(slot, [key(1), key(2)]), "stage: SigningKey".to_owned()));
             }
-            Effect::AdoptKey { sequence, jwk, lifecycle, status, .. } => {
+            Effect::AdoptKey { sequence, provenance, jwk, lifecycle, status } => {
                 let Some(slot) = slot_at(*sequence) else { return };
-                let key = Key { lifecycle: lifecycle.clone(), ..self.new_key(slot, jwk.clone(), None, status) };
-                writes.push(self.write(Act::Adopt(slot, self.key(key)), "adopt".to_owned()));
+                let key = Key { lifecycle: lifecycle.clone(), ..new_key(slot, provenance, jwk.clone(), status) };
+                let label = if key.origin == Origin::External { "announce" } else { "adopt" };
+                writes.push(self.write(Act::Adopt(slot, self.key(key)), label.to_owned()));
             }
             Effect::RecordKey { key, lifecycle, status, .. } => {
                 let Some(seen) = observed.keys.iter().find(|it| it.name == *key) else { return };
@@ -296,7 +316,7 @@ impl Mind {
                 writes.push(self.write(Act::Ledger(slot, self.key(key)), label));
             }
             Effect::WriteSigner { .. } | Effect::ApplyConfigMap { .. } => {
-                writes.extend(self.applied(effect, plan, now));
+                writes.extend(self.applied(effect, observed, plan, now));
             }
             Effect::RebuildKeySecret { key, key_id } => {
                 let target = slot_of(key).zip(self.cast.kid(key_id));
@@ -306,8 +326,14 @@ impl Mind {
                 let label = format!("delete Key Secret: {cause:?}");
                 writes.extend(slot_of(key).map(|slot| self.write(Act::DeleteSecret(slot), label)));
             }
-            // No scenario has `importedKeys`.
-            Effect::ImportKey { .. } => {}
+            Effect::ImportKey { sequence, entry, jwk, lifecycle, status } => {
+                let Some((slot, kid)) = slot_at(*sequence).zip(self.cast.kid(jwk.kid())) else { return };
+                let (entry_name, secret_ref) = (entry.name.clone(), entry.secret_ref.clone());
+                let provenance = Provenance::Imported { entry_name, secret_ref };
+                let key = Key { lifecycle: lifecycle.clone(), ..new_key(slot, &provenance, jwk.clone(), status) };
+                writes.push(self.write(Act::CopySecret(slot, kid), "import: Key Secret".to_owned()));
+                writes.push(self.write(Act::MakeKey(slot, [self.key(key); 2]), "import: SigningKey".to_owned()));
+            }
             Effect::DeleteSigningKey { key, .. } => {
                 writes.extend(slot_of(key).map(|slot| self.write(Act::DeleteKey(slot), "prune".to_owned())));
             }
@@ -316,7 +342,7 @@ impl Mind {
     }
 
     /// The two objects that are applied.
-    fn applied(&self, effect: &Effect, plan: &Plan, now: Timestamp) -> Option<Write> {
+    fn applied(&self, effect: &Effect, observed: &Observed, plan: &Plan, now: Timestamp) -> Option<Write> {
         match effect {
             Effect::WriteSigner { fence, record, change } => {
                 let activates = *change == SignerChange::Activate;
@@ -339,7 +365,7 @@ impl Mind {
                 } else {
                     format!("signer: {change:?}")
                 };
-                let declared = activates && early && is_declared(record.reason);
+                let declared = activates && early && may_declare(observed, record.reason);
                 let signer = small(self.signers.number(signer));
                 Some(self.write(Act::Signer { create: fence.is_none(), signer, activates, declared }, label))
             }
@@ -398,30 +424,6 @@ impl Mind {
         self.keys.value(u32::from(number))
     }
 
-    fn new_key(
-        &self,
-        slot: usize,
-        jwk: crate::jose::PublicJwk,
-        rsa_key_bits: Option<i32>,
-        status: &SigningKeyStatus,
-    ) -> Key {
-        Key {
-            entry_name: None,
-            name: name(slot),
-            fence: fence(),
-            generation: 1,
-            sequence: slot as i64 + 1,
-            origin: crate::api::Origin::Generated,
-            algorithm: jwk.algorithm(),
-            rsa_key_bits,
-            jwk: Some(jwk),
-            lifecycle: crate::api::Lifecycle::default(),
-            status: Some(status.clone()),
-            private: PrivateHalf::Absent,
-            ownership: Ownership::AsWanted,
-        }
-    }
-
     fn write(&self, act: Act, label: String) -> Write {
         Write { act, label: self.labels.number(label) }
     }
@@ -431,9 +433,11 @@ impl Mind {
         let label = self.labels.value(write.label).map(|label| (*label).clone()).unwrap_or_default();
         let detail = match &write.act {
             Act::Status(status) => self.told_status(*status),
-            Act::MakeSecret(slot) | Act::DeleteSecret(slot) | Act::DeleteKey(slot) | Act::MakeKey(slot, _) => {
-                name(*slot)
-            }
+            Act::MakeSecret(slot)
+            | Act::CopySecret(slot, _)
+            | Act::DeleteSecret(slot)
+            | Act::DeleteKey(slot)
+            | Act::MakeKey(slot, _) => name(*slot),
             Act::Adopt(_, key) | Act::Ledger(_, key) => self.told_key(*key),
             Act::Signer { signer, .. } => self.told_signer(*signer),
             Act::Publish { document, .. } => self.told_document(*document),
@@ -516,16 +520,53 @@ fn is_healthy(observed: &Observed, plan: &Plan) -> bool {
     // Where the names of the world end no standby can be made.
     let at_the_end = observed.keys.iter().any(|key| key.sequence == SLOTS as i64);
     let retires = observed.keys.iter().any(Key::is_retired);
+    let lingers = |key: &Key| key.is_revoked() && (!key.is_removed() || matches!(key.private, PrivateHalf::Stored(_)));
+    let lingers = observed.keys.iter().any(lingers);
     is(condition::READY, ConditionStatus::True)
         && is(condition::ROTATION_OVERDUE, ConditionStatus::False)
         && (is(condition::STANDBY_READY, ConditionStatus::True) || at_the_end)
         && !retires
+        && !lingers
 }
 
-/// Switches that may come before every copy without the key is gone; the status says until when.
-fn is_declared(reason: crate::api::RotationReason) -> bool {
-    use crate::api::RotationReason as Reason;
-    matches!(reason, Reason::KeyLost)
+/// Whether a switch may come before every copy without the key is gone: nothing else can sign, or the revocation says so.
+fn may_declare(observed: &Observed, reason: RotationReason) -> bool {
+    let Signer::Ours(signer) = &observed.signer else { return reason == RotationReason::KeyLost };
+    let signing = observed.keys.iter().find(|key| key.kid() == Some(&signer.key_id));
+    let stored = signing.is_some_and(|key| matches!(key.private, PrivateHalf::Stored(_)));
+    let revoked = &observed.key_set.spec.revoked_keys;
+    let mode = revoked.iter().find(|revoked| revoked.key_id == signer.key_id).map(|revoked| revoked.mode);
+    match reason {
+        RotationReason::KeyLost => true,
+        RotationReason::Revoked => {
+            let can_sign = stored || signer.content == SignerContent::Intact;
+            !can_sign || mode.is_some_and(|mode| mode != RevocationMode::AfterSwitch)
+        }
+        _ => false,
+    }
+}
+
+fn new_key(slot: usize, provenance: &Provenance, jwk: PublicJwk, status: &SigningKeyStatus) -> Key {
+    let (origin, entry_name) = match provenance {
+        Provenance::Generated => (Origin::Generated, None),
+        Provenance::Imported { entry_name, .. } => (Origin::Imported, Some(entry_name.clone())),
+        Provenance::External { entry_name } => (Origin::External, Some(entry_name.clone())),
+    };
+    Key {
+        name: name(slot),
+        fence: fence(),
+        generation: 1,
+        sequence: slot as i64 + 1,
+        origin,
+        entry_name,
+        algorithm: jwk.algorithm(),
+        rsa_key_bits: None,
+        jwk: Some(jwk),
+        lifecycle: Lifecycle::default(),
+        status: Some(status.clone()),
+        private: PrivateHalf::Absent,
+        ownership: Ownership::AsWanted,
+    }
 }
 
 fn slot_at(sequence: i64) -> Option<usize> {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::api::KeySetSpec;
-use crate::cast::{Kids, ticks, time};
+use crate::cast::{BROUGHT, Cast, ENTRY, Kids, ticks, time};
 use crate::state::{Budget, Seen};
 use crate::world::Loss;
 
@@ -55,18 +55,131 @@ pub(crate) enum Follow {
     Lagging,
 }
 
-impl Scenario {
-    /// The scenario of that name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        all().into_iter().find(|scenario| scenario.name == name)
-    }
+/// All scenarios, by subject.
+pub(crate) fn all() -> Vec<Scenario> {
+    [bootstraps(), rotations(), replicas(), losses(), verbs()].concat()
 }
 
-/// All scenarios, the short ones first.
-pub(crate) fn all() -> Vec<Scenario> {
-    let base = Scenario {
+/// A KeySet is applied.
+fn bootstraps() -> Vec<Scenario> {
+    let one = Scenario {
+        name: "bootstrap",
+        specs: vec![spec(&json!({}), &json!({}))],
+        start: Start::Applied,
+        budget: Budget::default(),
+        until: 4,
+        ..rotate()
+    };
+    vec![
+        one.clone(),
+        Scenario { name: "bootstrap, two controllers", controllers: 2, until: 3, ..one.clone() },
+        Scenario { name: "bootstrap, read late", controllers: 2, reads: READS, until: 1, ..one.clone() },
+        Scenario {
+            name: "bootstrap, one loss",
+            controllers: 2,
+            budget: Budget { losses: 1, ..Budget::default() },
+            losses: LOSSES,
+            until: 2,
+            ..one
+        },
+    ]
+}
+
+/// Somebody asks for a rotation.
+fn rotations() -> Vec<Scenario> {
+    let two = Scenario { name: "rotate, two controllers", controllers: 2, ..rotate() };
+    vec![
+        rotate(),
+        two.clone(),
+        Scenario { name: "rotate, read late", reads: READS, until: 5, ..two.clone() },
+        Scenario { name: "rotate, by name", goes_by_name: true, until: 6, ..two.clone() },
+        Scenario { name: "rotate, plan late", plans_late: true, until: 8, ..rotate() },
+    ]
+}
+
+/// Replicas lag, restart, and do not answer.
+fn replicas() -> Vec<Scenario> {
+    let budget = Budget { edits: 1, restarts: 1, silences: 1, ..Budget::default() };
+    let lagging = Scenario { follow: Follow::Lagging, comes_to_rest: false, budget, until: 6, ..rotate() };
+    vec![
+        Scenario { name: "rotate, two replicas", replicas: 2, ..lagging.clone() },
+        Scenario { name: "rotate, two controllers, a replica", controllers: 2, until: 5, ..lagging.clone() },
+        Scenario {
+            name: "tampering, two replicas",
+            replicas: 2,
+            budget: Budget { losses: 1, ..budget },
+            losses: &[Loss::Config, Loss::Junk, Loss::Old(false), Loss::Old(true), Loss::Status],
+            until: 4,
+            ..lagging
+        },
+    ]
+}
+
+/// Objects are lost or tampered with.
+fn losses() -> Vec<Scenario> {
+    let one = Scenario {
+        name: "rotate, one loss",
+        budget: Budget { losses: 1, edits: 1, ..Budget::default() },
+        losses: LOSSES,
+        ..rotate()
+    };
+    vec![
+        one.clone(),
+        Scenario { name: "rotate, two controllers, one loss", controllers: 2, until: 4, ..one.clone() },
+        Scenario { name: "rotate, two losses", budget: Budget { losses: 2, ..one.budget }, until: 5, ..one },
+    ]
+}
+
+/// What the user may ask for.
+fn verbs() -> Vec<Scenario> {
+    let cast = Cast::new();
+    let kid = |kid| cast.jwk(kid).kid().to_string();
+    let (first, second) = (kid(0), kid(2));
+    let plain = || spec(&json!({}), &json!({}));
+    let now = time(i64::from(AT_REST)).to_string();
+    let revoked = |modes: &[(&String, &str)]| {
+        let keys: Vec<_> = modes.iter().map(|(kid, mode)| json!({"keyID": kid, "mode": mode})).collect();
+        spec(&json!({}), &json!({"revokedKeys": keys}))
+    };
+    let revoke = |name, specs: Vec<KeySetSpec>| Scenario { name, specs, until: 7, ..rotate() };
+    let both = Budget { edits: 2, ..Budget::default() };
+    let pinned = |kid: &String| spec(&json!({"pinnedKeyID": kid}), &json!({}));
+    let external = json!({"externalKeys": [{"name": ENTRY, "publicJWK": cast.jwk(BROUGHT)}]});
+    let imported = json!({"importedKeys": [{"name": ENTRY, "secretRef": {"name": "s", "key": "k"}}]});
+    vec![
+        revoke("revoke AfterSwitch", vec![plain(), revoked(&[(&first, "AfterSwitch")])]),
+        revoke("revoke ForceSwitch", vec![plain(), revoked(&[(&first, "ForceSwitch")])]),
+        revoke("revoke Immediate", vec![plain(), revoked(&[(&first, "Immediate")])]),
+        revoke("revoke the standby", vec![plain(), revoked(&[(&second, "AfterSwitch")])]),
+        Scenario {
+            budget: both,
+            ..revoke(
+                "revoke both",
+                vec![
+                    plain(),
+                    revoked(&[(&first, "AfterSwitch")]),
+                    revoked(&[(&first, "AfterSwitch"), (&second, "ForceSwitch")]),
+                ],
+            )
+        },
+        Scenario {
+            budget: both,
+            ..revoke("roll back", vec![plain(), spec(&json!({"after": now}), &json!({})), pinned(&first)])
+        },
+        Scenario { budget: both, ..revoke("pin the standby", vec![plain(), pinned(&second), plain()]) },
+        Scenario { budget: both, ..revoke("external", vec![plain(), spec(&json!({}), &external), plain()]) },
+        Scenario { budget: both, ..revoke("import", vec![plain(), spec(&json!({}), &imported), plain()]) },
+    ]
+}
+
+/// One controller, one replica that follows at once, one rotation.
+fn rotate() -> Scenario {
+    Scenario {
         name: "rotate",
-        specs: vec![spec(&json!({})), spec(&json!({"after": time(i64::from(AT_REST) + 1).to_string()}))],
+        specs: vec![
+            spec(&json!({}), &json!({})),
+            spec(&json!({"after": time(i64::from(AT_REST) + 1).to_string()}), &json!({})),
+        ],
         start: Start::AtRest,
         controllers: 1,
         replicas: 1,
@@ -78,90 +191,30 @@ pub(crate) fn all() -> Vec<Scenario> {
         budget: Budget { edits: 1, ..Budget::default() },
         losses: &[],
         old: Kids(1),
-        until: 9,
+        until: 7,
         comes_to_rest: true,
-        most: 3_000_000,
-    };
-    let boot = Scenario {
-        name: "bootstrap",
-        specs: vec![spec(&json!({}))],
-        start: Start::Applied,
-        budget: Budget::default(),
-        until: 4,
-        ..base.clone()
-    };
-    vec![
-        boot.clone(),
-        base.clone(),
-        Scenario { name: "bootstrap, two controllers", controllers: 2, reads: READS, ..boot.clone() },
-        Scenario { name: "rotate, two controllers", controllers: 2, ..base.clone() },
-        Scenario {
-            name: "rotate, two controllers that read late",
-            controllers: 2,
-            reads: READS,
-            until: 6,
-            ..base.clone()
-        },
-        Scenario { name: "rotate, two controllers, by name", controllers: 2, goes_by_name: true, ..base.clone() },
-        Scenario {
-            name: "rotate, one loss",
-            controllers: 2,
-            budget: Budget { losses: 1, edits: 1, ..Budget::default() },
-            losses: LOSSES,
-            until: 5,
-            ..base.clone()
-        },
-        Scenario {
-            name: "one controller, two losses",
-            budget: Budget { losses: 2, edits: 1, ..Budget::default() },
-            losses: LOSSES,
-            until: 6,
-            ..base.clone()
-        },
-        Scenario {
-            name: "bootstrap, one loss",
-            controllers: 2,
-            budget: Budget { losses: 1, ..Budget::default() },
-            losses: LOSSES,
-            until: 3,
-            ..boot.clone()
-        },
-        Scenario {
-            name: "rotate, two lagging replicas",
-            replicas: 2,
-            follow: Follow::Lagging,
-            budget: Budget { edits: 1, restarts: 1, silences: 1, ..Budget::default() },
-            until: 7,
-            comes_to_rest: false,
-            ..base.clone()
-        },
-        Scenario {
-            name: "rotate, two controllers, a lagging replica",
-            controllers: 2,
-            follow: Follow::Lagging,
-            budget: Budget { edits: 1, restarts: 1, ..Budget::default() },
-            until: 6,
-            comes_to_rest: false,
-            ..base.clone()
-        },
-    ]
+        most: 2_000_000,
+    }
 }
 
 /// A spec with a contract of few ticks: C 2, L 1, T 2, B 1.
-fn spec(rotation: &serde_json::Value) -> KeySetSpec {
-    let mut rotation = rotation.clone();
-    rotation["mode"] = json!("OnRequest");
-    rotation["rollbackWindow"] = json!(ticks(1).to_string());
-    let text = json!({
+fn spec(rotation: &serde_json::Value, more: &serde_json::Value) -> KeySetSpec {
+    let mut spec = json!({
         "algorithm": "ES256",
         "tokens": {"maxLifetime": ticks(2).to_string()},
         "verifiers": {"maxCacheAge": ticks(2).to_string()},
         "signers": {"maxReloadLag": ticks(1).to_string()},
         "clockSkew": ticks(0).to_string(),
         "retention": {"margin": ticks(0).to_string(), "historyLimit": 0},
-        "rotation": rotation,
+        "rotation": {"mode": "OnRequest", "rollbackWindow": ticks(1).to_string()},
     });
-    serde_json::from_value(text).unwrap_or_else(|error| unreachable!("a spec of ours: {error}"))
+    for (name, value) in rotation.as_object().into_iter().flatten() {
+        spec["rotation"][name] = value.clone();
+    }
+    for (name, value) in more.as_object().into_iter().flatten() {
+        spec[name] = value.clone();
+    }
+    serde_json::from_value(spec).unwrap_or_else(|error| unreachable!("a spec of ours: {error}"))
 }
 
 /// The tick at which a world has come to rest after its bootstrap.

@@ -23,7 +23,7 @@ pub(crate) struct State {
 pub(crate) struct Objects {
     /// SigningKeys.
     pub(crate) keys: [u16; SLOTS],
-    /// Key Secrets: the material in each.
+    /// Key Secrets: 1 + the kid of the pair in each.
     pub(crate) secrets: [u8; SLOTS],
     pub(crate) signer: u16,
     pub(crate) published: u16,
@@ -58,7 +58,7 @@ pub(crate) struct Controller {
     /// The queue of writes, and how many of them are done.
     pub(crate) plan: u32,
     pub(crate) done: u8,
-    /// The material that a half-done write holds.
+    /// 1 + the kid of the pair that a half-done write holds.
     pub(crate) held: u8,
     /// 1 + the bits of the slots that it looks at by name; 0: it lists.
     pub(crate) known: u8,
@@ -121,6 +121,8 @@ pub(crate) struct Ghosts {
     pub(crate) without: [u8; KIDS],
     /// Kids that verifiers may lack for a while, as the status declares.
     pub(crate) declared: Kids,
+    /// Kids that the spec has ever revoked: no promise holds for them any more.
+    pub(crate) revoked: Kids,
     /// How many pairs were made for each slot.
     pub(crate) made: [u8; SLOTS],
 }

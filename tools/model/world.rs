@@ -1,6 +1,6 @@
 //! Who can do what in a state: the steps of the world, one at a time, in any order.
 
-use crate::cast::SLOTS;
+use crate::cast::{BROUGHT, Kids, SLOTS};
 use crate::laws::Law;
 use crate::mind::{Answer, Document, Mind, Question};
 use crate::scenario::{Follow, Scenario};
@@ -302,10 +302,22 @@ impl World {
             for spec in state.spec + 1..self.scenario.specs.len() as u8 {
                 self.push(out, state, Step::Edit(spec), |next| {
                     next.budget.edits -= 1;
-                    next.spec = spec;
-                    next.touch(Seen::KEY_SET);
+                    self.edit(next, spec);
                 });
             }
+        }
+    }
+
+    fn edit(&self, state: &mut State, spec: u8) {
+        let specs = &self.mind.specs;
+        let (old, new) = (&specs[usize::from(state.spec)], &specs[usize::from(spec)]);
+        state.spec = spec;
+        state.touch(Seen::KEY_SET);
+        let revoked = new.revoked_keys.iter().filter_map(|revoked| self.mind.cast.kid(&revoked.key_id));
+        state.ghosts.revoked = revoked.fold(state.ghosts.revoked, Kids::with);
+        // Whoever signs elsewhere stops when its key is to go, as late as any signer.
+        if new.external_keys.len() < old.external_keys.len() && !self.lacks(state, BROUGHT) {
+            state.ghosts.lagging[usize::from(BROUGHT)] = state.tick + self.lag + 1;
         }
     }
 

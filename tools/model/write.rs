@@ -2,7 +2,7 @@
 //! written since it was read, fails, and the controller looks again. CEL refuses what takes a promise back.
 
 use crate::api::Lifecycle;
-use crate::cast::{Kid, kid, material, slot};
+use crate::cast::{Kid, kid};
 use crate::laws::Law;
 use crate::lifecycle::SignerContent;
 use crate::mind::Act;
@@ -58,8 +58,10 @@ impl World {
                 Outcome::Done
             }
             Act::MakeSecret(slot) => make_secret(state, controller, slot),
+            Act::CopySecret(slot, kid) => copy_secret(state, controller, slot, kid),
             Act::MakeKey(slot, keys) => {
-                let key = usize::from(controller.held).checked_sub(1).and_then(|index| keys.get(index));
+                let material = controller.held.checked_sub(1).map(crate::cast::material);
+                let key = material.and_then(|material| keys.get(usize::from(material) - 1));
                 create_key(state, slot, key.copied().unwrap_or_default())
             }
             Act::Adopt(slot, key) => create_key(state, slot, key),
@@ -111,11 +113,13 @@ impl World {
         let holds = |secret: &crate::lifecycle::SignerSecret| {
             secret.key_id == signer.key_id && secret.content == SignerContent::Intact
         };
-        if state.objects.secrets[slot(new)] != material(new) && !before.as_deref().is_some_and(holds) {
+        let key_secret = crate::cast::slot_of(&signer.key_name).map(|slot| state.objects.secrets[slot]);
+        if key_secret != Some(new + 1) && !before.as_deref().is_some_and(holds) {
             return Outcome::Refused;
         }
-        let key = self.mind.arc_key(state.objects.keys[slot(new)]);
-        let is_over = key.is_some_and(|key| self.mind.kid_of(&key) == Some(new) && key.is_over());
+        let records = state.objects.keys.iter().filter_map(|key| self.mind.arc_key(*key));
+        let mut records = records.filter(|key| self.mind.kid_of(key) == Some(new));
+        let is_over = records.any(|key| key.is_over());
         let is_barred = before.as_ref().is_some_and(|before| before.barred.contains(&signer.key_id));
         let switches = before.as_ref().is_none_or(|before| before.key_id != signer.key_id);
         if switches && (is_over || is_barred) {
@@ -147,7 +151,7 @@ impl World {
             return Outcome::Refused;
         }
         state.touch(Seen::secret(slot));
-        state.objects.secrets[slot] = material(kid);
+        state.objects.secrets[slot] = kid + 1;
         Outcome::Done
     }
 
@@ -184,10 +188,24 @@ fn make_secret(state: &mut State, controller: &mut Controller, slot: usize) -> O
             return Outcome::Refused;
         }
         *made += 1;
-        state.objects.secrets[slot] = *made;
+        state.objects.secrets[slot] = kid(slot, *made) + 1;
         state.touch(Seen::secret(slot));
     }
     controller.held = state.objects.secrets[slot];
+    Outcome::Done
+}
+
+/// Copies a pair that a user brings along; another pair of that name, which nobody names, is in the way.
+fn copy_secret(state: &mut State, controller: &mut Controller, slot: usize, kid: Kid) -> Outcome {
+    let stored = state.objects.secrets[slot];
+    if stored != kid + 1 {
+        state.touch(Seen::secret(slot));
+        state.objects.secrets[slot] = if stored == 0 { kid + 1 } else { 0 };
+        if stored != 0 {
+            return Outcome::Refused;
+        }
+    }
+    controller.held = kid + 1;
     Outcome::Done
 }
 
@@ -205,7 +223,7 @@ fn delete_secret(state: &mut State, slot: usize, is_fenced: bool) -> Outcome {
     if stored == 0 || !is_fenced {
         return Outcome::Refused;
     }
-    if state.ghosts.signing() == Some(kid(slot, stored)) {
+    if state.ghosts.signing == stored && !state.ghosts.revoked.has(stored - 1) {
         return Outcome::Broken(Law::SigningKeyDestroyed);
     }
     state.touch(Seen::secret(slot));
