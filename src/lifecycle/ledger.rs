@@ -42,8 +42,9 @@ pub(super) fn record_retirement(view: &View<'_>) -> Vec<Effect> {
         return Vec::new();
     };
     let others = view.observed.keys.iter().filter(|key| key.name != signing.name);
-    // A revoked key retires like any other: signers may use it for a while yet.
-    let signed = |key: &Key| !key.is_removed() && is_active(&key.lifecycle);
+    // A revoked key retires like any other: signers may use it for a while yet. So does one that somebody recorded as
+    // removed while it signed.
+    let signed = |key: &Key| is_active(&key.lifecycle);
     let replaced =
         |key: &&Key| signed(key) || (key.is_staged() && key.kid().is_some() && key.kid() == signer.replaced.as_ref());
     let retire = |key| record(view, key, retired(view, key, signer, successor), RecordCause::Retirement);
@@ -75,7 +76,8 @@ pub(super) fn record_promise(view: &View<'_>) -> Vec<Effect> {
 ///
 /// A clock that is not to be believed records nothing: a time from the future could never be taken back.
 fn recordable<'a>(view: &View<'a>) -> Option<(&'a SignerSecret, &'a Key)> {
-    let signer = view.signer().filter(|_| view.observed.clock == Clock::Trusted)?;
+    let believed = view.observed.clock == Clock::Trusted;
+    let signer = view.signer().filter(|signer| believed && view.contradicted(signer).is_none())?;
     let key = view.key(&signer.key_id).filter(|key| !key.is_over())?;
     Some((signer, key))
 }
@@ -94,7 +96,11 @@ fn retired(view: &View<'_>, key: &Key, signer: &SignerSecret, successor: Timesta
         term: key.lifecycle.term.or(Some((signer.term - 1).max(1))),
         activation_time: Some(activation),
         retirement_time: Some(retirement),
-        earliest_removal_time: key.lifecycle.earliest_removal_time.max(Some(after(retirement, longest))),
+        // What is recorded as removed can be promised nothing more; `publication` keeps it all the same.
+        earliest_removal_time: match key.lifecycle.removal_time {
+            Some(_) => key.lifecycle.earliest_removal_time,
+            None => key.lifecycle.earliest_removal_time.max(Some(after(retirement, longest))),
+        },
         ..key.lifecycle.clone()
     }
 }

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::contract::after;
 use super::effect::{Effect, PublishCause};
-use super::observed::{Ownership, Published};
+use super::observed::{Key, Ownership, PrivateHalf, Published};
 use super::view::View;
-use super::{evidence, restore};
-use crate::api::PublicationStatus;
+use super::{evidence, external, restore};
+use crate::api::{KeyStatus, PublicationStatus};
 use crate::jose::{Digest, JwkSet, KeyId, PublicJwk};
 
 /// Stores the loss of evidence before a repair makes it invisible.
@@ -89,15 +90,37 @@ fn decide(view: &View<'_>) -> Option<(JwkSet, Digest)> {
     }
     for key in &view.observed.keys {
         let Some(jwk) = &key.jwk else { continue };
-        if key.lifecycle.removal_time.is_some() {
+        if has_left(view, key) {
             wanted.remove(jwk.kid());
-        } else {
+        } else if is_credible(view, key) {
             wanted.insert(jwk.kid(), jwk);
         }
     }
     let set = JwkSet::new(wanted.into_values().cloned().collect()).ok().filter(|set| !set.is_empty())?;
     let digest = Digest::of(set.to_json());
     Some((set, digest))
+}
+
+/// Whether the record takes the key out of the set. Not while the Signer Secret shows it; and one that somebody recorded
+/// as removed while it signed stays for as long as any that retired.
+fn has_left(view: &View<'_>, key: &Key) -> bool {
+    let shown = view.signer().is_some_and(|signer| Some(&signer.key_id) == key.kid());
+    let signed_on = key.lifecycle.retirement_time.filter(|time| Some(*time) >= key.lifecycle.removal_time);
+    let promised = signed_on.is_some_and(|time| view.now < after(time, view.contract.retention()));
+    key.is_removed() && !shown && (key.is_revoked() || !promised)
+}
+
+/// Whether a record may add its key to the set: it was there before, or we can have made it. Whoever may create a
+/// SigningKey must not thereby own the issuer (PROTOCOL 7).
+pub(super) fn is_credible(view: &View<'_>, key: &Key) -> bool {
+    let (Some(prior), Some(jwk)) = (view.prior(), &key.jwk) else { return true };
+    let published = [view.accepted_set(), restore::witnessed(view)].into_iter().flatten();
+    // The status lists credible keys only.
+    let told = |it: &KeyStatus| it.key_id.as_ref() == Some(jwk.kid());
+    // A key of ours has a Key Secret before it has a record.
+    let stored = matches!(key.private, PrivateHalf::Stored(_));
+    let named = external::entry_of(view, jwk).is_some_and(|entry| key.entry_name.as_ref() == Some(&entry.name));
+    stored || named || prior.keys.iter().any(told) || published.into_iter().any(|set| set.contains(jwk.kid()))
 }
 
 /// Above every revision that anybody remembers: the status, the ConfigMap, a replica (PROTOCOL 9).

@@ -24,7 +24,8 @@ pub(super) fn repair_signer(view: &View<'_>) -> Vec<Effect> {
             view.ledger_active().and_then(|key| repair(key, Some(fence.clone()), recorded(view, key)?))
         }
         Signer::Ours(signer) => {
-            let behind = view.ledger_active().filter(|key| key.lifecycle.term > Some(signer.term));
+            let later = view.ledger_active().filter(|key| key.lifecycle.term > Some(signer.term));
+            let behind = later.or_else(|| view.contradicted(signer));
             if let Some(key) = behind {
                 recorded(view, key).and_then(|record| repair(key, Some(signer.fence.clone()), record))
             } else if signer.content == SignerContent::Damaged || signer.ownership == Ownership::Differs {

@@ -21,6 +21,7 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
     let key_set = &view.observed.key_set;
     let signing = view.signing().filter(|key| !key.is_over() && view.can_sign(key));
     let unknown_key_id_end_time = unknown_key_id_end_time(view);
+    let listed = view.published().filter(|key| publication::is_credible(view, key));
     let mut status = KeySetStatus {
         observed_generation: acknowledged_generation(view),
         // Absent until the set is claimed: nothing that was seen before counts.
@@ -34,7 +35,7 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
         next_transition: next_transition(view),
         last_rotation: last_rotation(view),
         unknown_key_id_end_time,
-        keys: view.published().map(|key| key_status(view, key)).collect(),
+        keys: listed.map(|key| key_status(view, key)).collect(),
         revocations: revoke::status(view),
         ..KeySetStatus::default()
     };

@@ -114,9 +114,18 @@ impl<'a> View<'a> {
         self.observed.keys.iter().filter(|key| !key.is_removed())
     }
 
-    /// The key that signs: the Signer Secret is the judge, the ledger answers when it is lost.
+    /// The key that signs: the Signer Secret is the judge, the ledger answers when it is lost or lies.
     pub(super) fn signing(&self) -> Option<&'a Key> {
-        self.signer().and_then(|signer| self.key(&signer.key_id)).or_else(|| self.ledger_active())
+        let honest = self.signer().filter(|signer| self.contradicted(signer).is_none());
+        honest.and_then(|signer| self.key(&signer.key_id)).or_else(|| self.ledger_active())
+    }
+
+    /// The active key of the ledger, if it shows that the record of the Signer Secret was changed by others: a term is one
+    /// key's, and its activation was copied as the later of two times.
+    pub(super) fn contradicted(&self, signer: &SignerSecret) -> Option<&'a Key> {
+        self.ledger_active().filter(|key| key.lifecycle.term == Some(signer.term)).filter(|key| {
+            key.kid() != Some(&signer.key_id) || key.lifecycle.activation_time < Some(signer.activation_time)
+        })
     }
 
     /// The key that the ledger takes for active: of several, the one of the highest term.

@@ -247,3 +247,56 @@ fn a_revoked_key_whose_record_is_lost_is_not_trusted_again() {
     world.run_for("11m");
     assert!(world.key(1).lifecycle.removal_time.is_some());
 }
+
+#[test]
+fn a_record_that_nobody_of_ours_made_is_not_published() {
+    let mut world = steady();
+    let stranger = World::jwk(crate::jose::Algorithm::ES256, 99);
+    let key = world.key(2).clone();
+    let forged = crate::lifecycle::Key {
+        name: "pay-3".to_owned(),
+        sequence: 3,
+        jwk: Some(stranger.clone()),
+        private: PrivateHalf::Absent,
+        ..key
+    };
+    world.keys.push(forged);
+    world.run_for("30h");
+    assert!(!world.set().unwrap().contains(stranger.kid()));
+    assert_eq!(world.condition("Ready").as_deref(), Some("True/Serving"));
+}
+
+#[test]
+fn a_signer_secret_whose_record_lies_is_put_right() {
+    let mut world = steady();
+    let honest = world.signer.clone();
+    let standby = world.key(2).kid().unwrap().clone();
+    for lie in 0..2 {
+        let Signer::Ours(signer) = &mut world.signer else { panic!("no signer") };
+        match lie {
+            0 => signer.key_id = standby.clone(),
+            _ => signer.activation_time = "2999-01-01T00:00:00Z".parse().unwrap(),
+        }
+        signer.content = SignerContent::Damaged;
+        world.settle();
+        let (Signer::Ours(now), Signer::Ours(then)) = (&world.signer, &honest) else { panic!("no signer") };
+        assert_eq!((&now.key_id, now.term, now.activation_time), (&then.key_id, then.term, then.activation_time));
+    }
+    assert!(world.key(2).lifecycle.activation_time.is_none());
+}
+
+#[test]
+fn the_signing_key_that_is_recorded_as_removed_is_published_until_its_tokens_have_expired() {
+    let mut world = steady();
+    world.run_for("30h");
+    let now = world.now;
+    world.key_mut(1).lifecycle.removal_time = Some(now);
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
+    assert!(world.set().unwrap().contains(world.key(1).kid().unwrap()));
+    // L + T + S + M = 25h15m
+    world.run_for("25h14m");
+    assert!(world.set().unwrap().contains(world.key(1).kid().unwrap()));
+    world.run_for("2m");
+    assert!(!world.set().unwrap().contains(world.key(1).kid().unwrap()));
+}
