@@ -2,9 +2,11 @@
 
 CARGO_DENY := 0.20.2
 KEEP ?=
+TARGET ?= import
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint audit crds tools cluster cluster-up cluster-down demo bench
+.PHONY: help build test lint audit fuzz crds tools cluster cluster-up cluster-down demo bench
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +23,13 @@ lint: ## Check the format, clippy without warnings, and what may be in the depen
 	@if cargo deny --version >/dev/null 2>&1; then \
 	  echo cargo deny check bans licenses sources; cargo deny check bans licenses sources; \
 	else echo 'lint: the dependency gate is skipped: `make tools` installs cargo-deny'; [ -z "$$CI" ]; fi
+
+fuzz: ## Look for octets that break a reader; TARGET=import SECONDS=60, needs nightly and cargo-fuzz.
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { \
+	  echo 'fuzz: install it first: rustup toolchain install nightly, then cargo install --locked cargo-fuzz'; exit 1; }
+	@mkdir -p fuzz/corpus/$(TARGET)
+	cargo +nightly fuzz run --sanitizer none $(TARGET) fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET) -- \
+	  -dict=fuzz/dictionary -max_total_time=$(SECONDS)
 
 audit: ## Ask the advisory database about the dependencies; needs the network.
 	cargo deny check advisories

@@ -309,6 +309,7 @@ fn an_rsa_key_that_cannot_be_used_is_refused_by_its_numbers() {
         ),
         (with(short, json!({"e": "Aw"})), no_primes.to_owned()),
         (with(short, json!({"d": "AQAB"})), no_primes.to_owned()),
+        (with(short, json!({"d": "AAAA"})), no_primes.to_owned()),
         (with_octet(pkcs1, 400), inconsistent.to_owned()),
         (with_octet(pkcs1, 1190), contradicts("qi")),
     ];
