@@ -247,3 +247,16 @@ fn a_revoked_key_whose_record_is_lost_is_not_trusted_again() {
     world.run_for("11m");
     assert!(world.key(1).lifecycle.removal_time.is_some());
 }
+
+#[test]
+fn a_restored_status_of_any_generation_is_written_again_and_then_left_alone() {
+    for restored in [None, Some(-1), Some(1), Some(2), Some(3), Some(9)] {
+        let mut world = steady();
+        let key = world.key_mut(2);
+        key.generation = 1;
+        key.status.as_mut().unwrap().observed_generation = restored;
+        world.settle();
+        let key = world.key(2);
+        assert_eq!(key.status.as_ref().unwrap().observed_generation, Some(key.generation), "{restored:?}");
+    }
+}
