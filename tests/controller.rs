@@ -5,6 +5,10 @@
 //! through a proxy that records it (`proxy`), and a witness asks the servers for the set all the time (`witness`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "controller/backup.rs"]
+mod backup;
+#[path = "controller/backups.rs"]
+mod backups;
 #[path = "controller/clocks.rs"]
 mod clocks;
 #[path = "cluster/mod.rs"]

@@ -27,7 +27,12 @@ pub(super) fn is_reported(view: &View<'_>, key: &Key) -> bool {
 /// SigningKey has no status subresource, so every write counts one generation on (docs/adr/0002).
 fn signing_key_status(view: &View<'_>, key: &Key) -> SigningKeyStatus {
     let stored = key.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    reported(stored, signing_key_state(view, key), private_key_state(key), key.generation + 1, view.now)
+    let made = key.generation + 1;
+    // A status that was restored with a new object may tell of that generation already. A write of what is stored makes
+    // none, so that it would be written for ever: another number first.
+    let told = key.status.as_ref().is_some_and(|status| status.observed_generation == Some(made));
+    let generation = if told { key.generation } else { made };
+    reported(stored, signing_key_state(view, key), private_key_state(key), generation, view.now)
 }
 
 /// The status of a SigningKey that is about to be created.

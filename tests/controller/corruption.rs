@@ -191,7 +191,7 @@ async fn a_status_that_lies_is_written_again_and_lets_nothing_happen_early() {
         until("the end of the first key", async || (!rig.published().await.contains(&first.kid)).then_some(())).await;
         let signer = rig.until_settled().await;
         let (published, status) = (rig.published().await, rig.status().await);
-        write_status(&rig, &lie).await;
+        rig.patch_status(&lie).await;
         assert_eq!(rig.until_settled().await, signer, "{name}");
         until(&format!("the truth instead of {name}"), async || {
             let now = rig.status().await;
@@ -235,7 +235,7 @@ async fn evidence_that_is_forged_lets_no_key_sign_early() {
             key[time] = json!("2020-01-01T00:00:00Z");
         }
     }
-    write_status(&rig, &json!({ "keys": keys })).await;
+    rig.patch_status(&json!({ "keys": keys })).await;
     goes_on(&rig, &second).await;
     rig.finish_by(Clock::of(6, 4)).await;
 }
@@ -246,13 +246,6 @@ async fn replace(rig: &Rig, secret: &Value, data: &Value) {
     rig.delete("secrets", name).await;
     let metadata = json!({ "name": name, "labels": secret["metadata"]["labels"] });
     rig.create("secrets", &json!({ "metadata": metadata, "immutable": true, "data": data })).await;
-}
-
-async fn write_status(rig: &Rig, status: &Value) {
-    let url = format!("/apis/keyset.dev/v1alpha1/namespaces/{}/keysets/{SET}/status", rig.namespace);
-    let request = http::Request::patch(url).header("content-type", "application/merge-patch+json");
-    let body = serde_json::to_vec(&json!({ "status": status })).unwrap();
-    let _: Value = rig.client.request(request.body(body).unwrap()).await.unwrap();
 }
 
 /// The set rotates like any other.

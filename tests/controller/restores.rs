@@ -57,9 +57,7 @@ async fn lives_through(loss: Loss) {
 
 async fn lose(rig: &Rig, loss: Loss) {
     if matches!(loss, Loss::Status | Loss::StatusAndConfigMap | Loss::StatusAndRecords) {
-        let url = format!("/apis/keyset.dev/v1alpha1/namespaces/{}/keysets/{SET}/status", rig.namespace);
-        let request = http::Request::patch(url).header("content-type", "application/merge-patch+json");
-        let _: Value = rig.client.request(request.body(br#"{"status": null}"#.to_vec()).unwrap()).await.unwrap();
+        rig.patch_status(&Value::Null).await;
     }
     if matches!(loss, Loss::Records | Loss::StatusAndRecords) {
         for name in rig.recorded().await.keys() {

@@ -164,8 +164,16 @@ impl Rig {
 
     /// RFC 7396.
     pub(crate) async fn patch(&self, resource: &str, name: &str, patch: Value) -> Value {
+        self.try_patch(resource, name, &patch).await.unwrap()
+    }
+
+    pub(crate) async fn try_patch(&self, resource: &str, name: &str, patch: &Value) -> Result<Value, kube::Error> {
         let request = http::Request::patch(self.url(resource, name));
-        self.send(request.header("content-type", "application/merge-patch+json"), &patch).await.unwrap()
+        self.send(request.header("content-type", "application/merge-patch+json"), patch).await
+    }
+
+    pub(crate) async fn patch_status(&self, status: &Value) {
+        self.patch("keysets", &format!("{SET}/status"), json!({ "status": status })).await;
     }
 
     pub(crate) async fn delete(&self, resource: &str, name: &str) {

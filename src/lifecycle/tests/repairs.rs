@@ -300,3 +300,16 @@ fn the_signing_key_that_is_recorded_as_removed_is_published_until_its_tokens_hav
     world.run_for("2m");
     assert!(!world.set().unwrap().contains(world.key(1).kid().unwrap()));
 }
+
+#[test]
+fn a_restored_status_of_any_generation_is_written_again_and_then_left_alone() {
+    for restored in [None, Some(-1), Some(1), Some(2), Some(3), Some(9)] {
+        let mut world = steady();
+        let key = world.key_mut(2);
+        key.generation = 1;
+        key.status.as_mut().unwrap().observed_generation = restored;
+        world.settle();
+        let key = world.key(2);
+        assert_eq!(key.status.as_ref().unwrap().observed_generation, Some(key.generation), "{restored:?}");
+    }
+}

@@ -41,9 +41,11 @@ impl World {
                 let new = self.fence();
                 let key = self.keys.iter_mut().find(|it| it.name == key && it.fence == fence).unwrap();
                 check_ledger(&key.lifecycle, &lifecycle);
+                // The API server makes no generation of a write that changes nothing.
+                let changed = key.lifecycle != lifecycle || key.status.as_ref() != Some(&status);
                 key.lifecycle = lifecycle;
                 key.status = Some(status);
-                key.generation += 1;
+                key.generation += i64::from(changed);
                 key.fence = Fence { uid: key.fence.uid.clone(), ..new };
             }
             Effect::ApplyConfigMap { fence, set, digest, revision, .. } => {
