@@ -2,11 +2,13 @@
 
 CARGO_DENY := 0.20.2
 KEEP ?=
-TARGET ?= import
+MINUTES ?= 10
 SECONDS ?= 60
+SEED ?= $(shell date +%s)
+TARGET ?= import
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint audit fuzz crds tools cluster cluster-up cluster-down demo bench
+.PHONY: help build test lint audit fuzz crds tools cluster cluster-up cluster-down demo soak bench
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +54,9 @@ cluster-down: ## End the control plane that KUBECONFIG names.
 
 demo: cluster ## Watch keys rotate while tokens are signed and verified; KEEP=1 stays up.
 	cargo run --locked --example demo -- $(if $(KEEP),--keep)
+
+soak: cluster ## Let users, accidents and SIGKILL at 25 sets for MINUTES=10, from a SEED; 0 failures or exit code 1.
+	cargo run --locked --example soak -- --minutes $(MINUTES) --seed $(SEED)
 
 bench: cluster ## Print what the operator costs: time, API writes, memory.
 	cargo bench --locked

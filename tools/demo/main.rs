@@ -5,6 +5,8 @@
 //! (no unknown kid) and just before it expires (no orphaned token). Deliberately absent: any look at the keys except
 //! through the interfaces that users have.
 
+#[path = "../binary.rs"]
+mod binary;
 #[path = "../../tests/cluster/mod.rs"]
 mod cluster;
 mod processes;
@@ -106,7 +108,7 @@ impl Demo {
     async fn start(end: End) -> Result<Self, Failure> {
         let mut screen = Screen::new();
         screen.say("building keyset, starting a control plane")?;
-        let keyset = processes::build()?;
+        let keyset = binary::build("demo")?;
         let cluster = Cluster::start().await?;
         let client = cluster.client().await?;
         cluster::apply_crds(&client).await?;
@@ -252,7 +254,7 @@ async fn check(token: Token, verifiers: Arc<[Verifier]>) -> Result<(), Refused> 
 /// Their logs are beside the kubeconfig, in the directory that ends with the cluster.
 fn start_processes(keyset: &Path, kubeconfig: &Path, key_set: &KeySet) -> io::Result<(Vec<Process>, Vec<String>)> {
     let logs = kubeconfig.parent().unwrap_or(Path::new("."));
-    let address = || processes::free_port().map(|port| format!("127.0.0.1:{port}"));
+    let address = || binary::free_port().map(|port| format!("127.0.0.1:{port}"));
     let (mut processes, mut urls) = (Vec::new(), Vec::new());
     let controller = address()?;
     let mut flags = vec!["controller".to_owned(), "--admin-listen".to_owned(), controller];

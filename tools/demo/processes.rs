@@ -1,11 +1,10 @@
-//! The binary under demonstration: built, started, watched, ended.
+//! The binary under demonstration: started, watched, ended.
 //!
 //! Invariant: no process outlives this one, however it ends. Each has a watcher that ends it when the pipe from here
 //! closes, and the kernel closes that pipe even when this process is killed.
 
 use std::{
-    env, fs, io,
-    net::TcpListener,
+    fs, io,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -17,34 +16,6 @@ use std::{
 const WATCHED: &str = r#"exec 3<&0; { read -r _ <&3; kill -TERM "$$" 2>/dev/null; } & exec "$0" "$@" 3<&- </dev/null"#;
 /// How long a process may take to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Builds `keyset` in the profile of this program and gives its path.
-pub(crate) fn build() -> io::Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    // What `cargo run` tells us of our package is not for the build scripts of others: some would run again for it.
-    for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
-            command.env_remove(name);
-        }
-    }
-    // The example is named too, so that both have the same features and nothing is compiled twice.
-    command.args(["build", "--quiet", "--example", "demo", "--bin", "keyset"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    if !command.status()?.success() {
-        return Err(io::Error::other("cargo could not build keyset, see above"));
-    }
-    let here = env::current_exe()?;
-    let directory = here.parent().and_then(Path::parent).ok_or_else(|| io::Error::other("no target directory"))?;
-    Ok(directory.join("keyset"))
-}
-
-/// A port of the loopback interface that nobody uses just now.
-pub(crate) fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
 
 /// A running `keyset`, ended when dropped.
 pub(crate) struct Process {
@@ -115,6 +86,8 @@ impl Drop for Process {
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+
     use super::*;
 
     fn start(script: &str) -> Process {
