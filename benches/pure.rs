@@ -28,6 +28,7 @@ async fn main() {
         keys(algorithm, bits, count).await;
     }
     plans();
+    plan_of_a_long_life();
 }
 
 /// With the self-test, one after the other.
@@ -56,4 +57,46 @@ fn plans() {
     });
     let durations = Samples::new(durations.collect());
     line(&format!("a plan, {} keys published", world.set().map_or(0, jose::JwkSet::len)), &durations, "");
+}
+
+/// 10 keys published, and the records of 90 that left: as long a list as revocations and imports can make it.
+fn plan_of_a_long_life() {
+    let mut world = World::at_defaults();
+    world.run_for("1441h");
+    let model = world.observe().keys.first().expect("a removed key").clone();
+    assert!(model.lifecycle.removal_time.is_some(), "the first key has left");
+    let gone = (100..190).map(|sequence| {
+        let jwk = World::jwk(Algorithm::ES256, sequence);
+        let lifecycle = api::Lifecycle { revocation_time: model.lifecycle.removal_time, ..model.lifecycle.clone() };
+        let name = format!("pay-{sequence}");
+        lifecycle::Key { name, sequence, jwk: Some(jwk), lifecycle, ..model.clone() }
+    });
+    world.keys.retain(|key| key.lifecycle.removal_time.is_none());
+    world.keys.extend(gone.collect::<Vec<_>>());
+    let missing = i64::try_from(10 - world.set().map_or(0, jose::JwkSet::len)).expect("a few");
+    let external = (200..200 + missing).map(|seed| api::ImportedKey {
+        name: format!("legacy-{seed}"),
+        secret_ref: api::SecretKeyRef { name: "old".to_owned(), key: "tls.key".to_owned() },
+        algorithm: None,
+        key_id: None,
+    });
+    for entry in external.collect::<Vec<_>>() {
+        let seed = entry.name.rsplit('-').next().and_then(|seed| seed.parse().ok()).expect("a number");
+        let key = Ok(World::jwk(Algorithm::ES256, seed));
+        world.imports.push(lifecycle::Import { entry_name: entry.name.clone(), key });
+        world.edit(|spec| spec.imported_keys.push(entry));
+    }
+    world.settle();
+    let published = world.set().map_or(0, jose::JwkSet::len);
+    let observed = world.observe();
+    let records = observed.keys.len() - published;
+    assert_eq!((published, records), (10, 90));
+    assert!(lifecycle::plan(&observed, world.now).effects.is_empty(), "the world has settled");
+    let durations = (0..10_000).map(|_| {
+        let start = Instant::now();
+        black_box(lifecycle::plan(black_box(&observed), world.now));
+        start.elapsed()
+    });
+    let durations = Samples::new(durations.collect());
+    line(&format!("a plan, {published} keys published and {records} removed"), &durations, "");
 }
