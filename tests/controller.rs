@@ -19,6 +19,8 @@ mod corruption;
 mod crashes;
 #[path = "controller/deletions.rs"]
 mod deletions;
+#[path = "controller/edits.rs"]
+mod edits;
 #[path = "controller/foreign.rs"]
 mod foreign;
 mod merge_patch;
