@@ -23,6 +23,8 @@ mod deletions;
 mod edits;
 #[path = "controller/foreign.rs"]
 mod foreign;
+#[path = "controller/laggards.rs"]
+mod laggards;
 mod merge_patch;
 #[path = "controller/process.rs"]
 mod process;
