@@ -19,8 +19,12 @@ mod corruption;
 mod crashes;
 #[path = "controller/deletions.rs"]
 mod deletions;
+#[path = "controller/edits.rs"]
+mod edits;
 #[path = "controller/foreign.rs"]
 mod foreign;
+#[path = "controller/laggards.rs"]
+mod laggards;
 mod merge_patch;
 #[path = "controller/process.rs"]
 mod process;

@@ -55,10 +55,13 @@ impl Process {
     /// SIGTERM; gives how it ended and how long that took.
     pub(crate) async fn terminate(&self) -> (ExitStatus, Duration) {
         let began = Instant::now();
-        let id = self.child.0.lock().unwrap().id();
-        assert!(Command::new("kill").arg(id.to_string()).status().unwrap().success());
+        assert!(Command::new("kill").arg(self.id().to_string()).status().unwrap().success());
         let status = crate::until("the end of a process", async || self.ended()).await;
         (status, began.elapsed())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.0.lock().unwrap().id()
     }
 
     pub(crate) fn ended(&self) -> Option<ExitStatus> {

@@ -8,9 +8,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Instant,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Call {
     /// What was sent, of a write.
     pub(crate) body: Value,
     pub(crate) status: u16,
+    /// It was stuck on its way.
+    pub(crate) was_held: bool,
     pub(crate) sent: Instant,
     pub(crate) answered: Instant,
 }
@@ -65,7 +68,7 @@ pub(crate) enum Accident {
     Held,
 }
 
-/// What the proxy shows of the API server. A change breaks every connection.
+/// What the proxy shows of the API server. A change breaks off every watch.
 #[derive(Clone)]
 enum Sight {
     Clear,
@@ -81,8 +84,10 @@ struct Shared {
     sight: watch::Sender<Sight>,
     calls: Mutex<Vec<Call>>,
     fault: Mutex<Option<Fault>>,
-    /// Lets held writes go.
+    /// Lets a held write go.
     held: watch::Sender<bool>,
+    /// Whether a write was ever held.
+    holds: AtomicBool,
     /// Resources whose next watch begins too far back.
     expired: Mutex<BTreeSet<String>>,
     /// How many seconds the API server's clock seems to be ahead.
@@ -106,6 +111,7 @@ impl Proxy {
             calls: Mutex::default(),
             fault: Mutex::default(),
             held: watch::Sender::new(false),
+            holds: AtomicBool::default(),
             expired: Mutex::default(),
             ahead: AtomicI64::default(),
         });
@@ -155,7 +161,12 @@ impl Proxy {
         self.shared.ahead.store(seconds, Ordering::Relaxed);
     }
 
-    /// Lets the writes go that are held.
+    /// Whether a write is stuck, or was.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.shared.holds.load(Ordering::Relaxed)
+    }
+
+    /// Lets the write go that is held.
     pub(crate) fn release(&self) {
         self.shared.held.send_replace(true);
     }
@@ -187,7 +198,7 @@ impl Call {
         let name = path.name.clone().or_else(|| text(&body["metadata"]["name"]));
         let (resource, subresource, now) = (path.resource.clone(), path.subresource.clone(), Instant::now());
         let method = request.method().clone();
-        Self { method, resource, name, subresource, body, status: 0, sent: now, answered: now }
+        Self { method, resource, name, subresource, body, status: 0, was_held: false, sent: now, answered: now }
     }
 
     /// The Lease is renewed and events are told whatever happens to the sets.
@@ -238,15 +249,22 @@ impl Path {
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let mut sight = shared.sight.subscribe();
-    if matches!(*sight.borrow_and_update(), Sight::Closed) {
-        return;
+    let watches = Arc::new(AtomicBool::default());
+    let service = service_fn(|request: Request<Incoming>| {
+        watches.fetch_or(is_watch(request.uri()), Ordering::Relaxed);
+        forward(request, Arc::clone(&shared))
+    });
+    let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    while !matches!(*sight.borrow_and_update(), Sight::Closed) {
+        tokio::select! {
+            _ = &mut connection => return,
+            _ = sight.changed() => if watches.load(Ordering::Relaxed) { return },
+        }
     }
-    let service = service_fn(|request| forward(request, Arc::clone(&shared)));
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        _ = connection => {}
-        _ = sight.changed() => {}
-    }
+}
+
+fn is_watch(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.contains("watch=true"))
 }
 
 /// An error breaks the connection off: the client gets no answer.
@@ -289,8 +307,9 @@ impl Shared {
         is_held: bool,
     ) -> Result<Response<Body>, io::Error> {
         if is_held {
+            self.holds.store(true, Ordering::Relaxed);
             let _ = self.held.subscribe().wait_for(|free| *free).await;
-            call.sent = Instant::now();
+            (call.sent, call.was_held) = (Instant::now(), true);
         }
         let mut answer = self.client.send(request.map(Body::from)).await.map_err(io::Error::other)?;
         (call.status, call.answered) = (answer.status().as_u16(), Instant::now());
@@ -301,7 +320,7 @@ impl Shared {
 
     /// What is answered where the API server is not asked.
     async fn instead(&self, parts: &http::request::Parts, path: &Path) -> Option<Response<Body>> {
-        let is_watch = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
+        let is_watch = is_watch(&parts.uri);
         let json = |body| Response::builder().header("content-type", "application/json").body(body).unwrap();
         if is_watch && self.expired.lock().unwrap().remove(&path.resource) {
             return Some(json(Body::from(GONE.to_vec())));

@@ -242,6 +242,13 @@ impl Rig {
         .await;
     }
 
+    /// Waits until so many more writes were made.
+    pub(crate) async fn until_writes(&self, number: usize) {
+        let before = self.controller_api.writes().len();
+        let enough = || self.controller_api.writes().len() >= before + number;
+        until(&format!("writes in {}", self.namespace), async || enough().then_some(())).await;
+    }
+
     /// What the Signer Secret says.
     pub(crate) async fn signer(&self) -> Option<Signer> {
         let secret = self.get("secrets", &format!("{SET}-signing-key")).await?;
