@@ -51,7 +51,7 @@ struct Held {
 impl Signer {
     /// Signs and has its tokens verified, until `signs` is false; then waits for the last verification.
     pub(crate) async fn run(self, mut signs: watch::Receiver<bool>) {
-        let secret_name = format!("{}-signing-key", self.issuer.name);
+        let secret_name = self.issuer.signer_secret();
         let (mut look, mut mint) = (interval(LOOK), interval(MINT));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         mint.set_missed_tick_behavior(MissedTickBehavior::Delay);
