@@ -148,7 +148,7 @@ impl Soak {
             processes,
             cluster,
         };
-        Ok(soak.populate(&client, endpoints).await?)
+        soak.populate(&client, endpoints).await
     }
 
     /// Applies the KeySets, and starts those who live with them.
