@@ -21,6 +21,7 @@ pub(super) struct Context {
     pub(super) events: Events,
     pub(super) backoff: Backoff,
     pub(super) metrics: Metrics,
-    /// Read by every pass for as long as it runs: whoever may write knows that none is under way, and that none begins.
+    /// Read by every pass for as long as it runs, by so many at once, in the order in which they came: whoever may write knows
+    /// that none is under way, and that none begins.
     pub(super) passes: Arc<RwLock<()>>,
 }

@@ -87,7 +87,7 @@ async fn lead(
     }
     tracing::info!(identity = %config.lease.identity, "leading");
     metrics.leads();
-    let passes = Arc::new(RwLock::new(()));
+    let passes = Arc::new(RwLock::with_max_readers((), CONCURRENCY));
     // Not left to the loop alone: where its first lists never came it waits for them even now.
     let drained = async {
         shutdown.clone().await;
@@ -130,7 +130,6 @@ async fn work(
     let all = || watcher::Config::default().timeout(WATCH_SECONDS);
     let ours = all().labels(&format!("{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_KEY_SET}"));
     Controller::new(key_sets, all())
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches(signing_keys, all(), |key| set_of_key(&key))
         .watches(config_maps, ours, |config_map| set_of_label(&config_map))
         .graceful_shutdown_on(shutdown)
@@ -164,5 +163,6 @@ fn set_of_label(object: &PartialObjectMeta<ConfigMap>) -> Option<ObjectRef<Parti
 const WATCH_SECONDS: u32 = 60;
 /// Less than what a Pod is given, with what the release of the Lease takes.
 const DRAIN: Duration = Duration::from_secs(15);
-/// Passes at once: they mostly wait for the API server.
-const CONCURRENCY: u16 = 8;
+/// Passes at once: they mostly wait for the API server. Not told to kube, which would take the next from an unordered set:
+/// where there is more to do than can be done, some sets would never have their turn.
+const CONCURRENCY: u32 = 8;

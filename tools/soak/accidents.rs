@@ -60,30 +60,39 @@ impl Accident {
         let keys = issuer.chronicle.keys();
         let Some(key) = random.pick(&keys) else { return Ok(false) };
         let set = &issuer.name;
-        let (signer, config_map) = (format!("{set}-signing-key"), format!("{set}-jwks"));
         let victim = match self {
             Self::SigningKeyDeleted | Self::KeySecretDeleted => key.name.clone(),
-            Self::SignerSecretDeleted => signer,
-            Self::ConfigMapDeleted | Self::ConfigMapDamaged => config_map.clone(),
+            Self::SignerSecretDeleted => issuer.signer_secret(),
+            Self::ConfigMapDeleted | Self::ConfigMapDamaged => issuer.config_map(),
             Self::StatusLost => set.clone(),
         };
         issuer.chronicle.tell(format!("accident: {}, {victim}", self.name()));
-        if self.is_of_the_published() {
-            issuer.is_damaged.store(true, Ordering::SeqCst);
-        }
-        let lost = self.strike(&victim, objects).await?;
-        if lost {
-            tally.count(Group::Accidents, self.name());
-            if random.within(0..2) == 0 {
-                sleep(UNNOTICED).await;
-            }
-            objects.nudge(set, &random.draw().to_string()).await?;
-            self.until_put_right(&victim, issuer, objects, tally).await?;
-            // Servers hear of it a moment later.
-            sleep(HEARD_OF).await;
-        }
+        issuer.is_damaged.store(self.is_of_the_published(), Ordering::SeqCst);
+        let befallen = self.happen(&victim, issuer, objects, random, tally).await;
         issuer.is_damaged.store(false, Ordering::SeqCst);
-        Ok(lost)
+        befallen
+    }
+
+    async fn happen(
+        self,
+        victim: &str,
+        issuer: &Issuer,
+        objects: &Objects,
+        random: &mut Random,
+        tally: &Tally,
+    ) -> Result<bool, Error> {
+        if !self.strike(victim, objects).await? {
+            return Ok(false);
+        }
+        tally.count(Group::Accidents, self.name());
+        if random.within(0..2) == 0 {
+            sleep(UNNOTICED).await;
+        }
+        objects.nudge(&issuer.name, &random.draw().to_string()).await?;
+        self.until_put_right(victim, issuer, objects, tally).await?;
+        // Servers hear of it a moment later.
+        sleep(HEARD_OF).await;
+        Ok(true)
     }
 
     /// Whether a server that starts now would find less than it could serve.
@@ -123,7 +132,6 @@ impl Accident {
     }
 
     async fn is_put_right(self, victim: &str, issuer: &Issuer, objects: &Objects) -> Result<bool, Error> {
-        let document = async || objects.document(&format!("{}-jwks", issuer.name)).await;
         let key = |status: &keyset_operator::api::KeySetStatus| {
             status.keys.iter().find(|key| key.name == victim).and_then(|key| key.key_id.clone())
         };
@@ -132,7 +140,7 @@ impl Accident {
             // A key that left the set needs no record.
             Self::SigningKeyDeleted => {
                 let published = match key(&status) {
-                    Some(kid) => document().await?.is_some_and(|document| document.contains(kid.as_str())),
+                    Some(kid) => objects.document(issuer).await?.contains(kid.as_str()),
                     None => false,
                 };
                 !published || objects.signing_keys.get_metadata_opt(victim).await?.is_some()
@@ -143,13 +151,7 @@ impl Accident {
                 !is_active || objects.secrets.get_metadata_opt(victim).await?.is_some()
             }
             Self::SignerSecretDeleted => objects.secrets.get_metadata_opt(victim).await?.is_some(),
-            Self::ConfigMapDeleted | Self::ConfigMapDamaged => {
-                document().await?.is_some_and(|document| document != DAMAGED)
-            }
-            Self::StatusLost => {
-                let key_set = objects.key_sets.get(victim).await?;
-                key_set.status.is_some_and(|status| status.observed_uid.is_some())
-            }
+            Self::ConfigMapDeleted | Self::ConfigMapDamaged | Self::StatusLost => objects.is_published(issuer).await?,
         })
     }
 }

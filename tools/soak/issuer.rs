@@ -85,6 +85,16 @@ impl Issuer {
         }))
     }
 
+    /// The name of the Signer Secret.
+    pub(crate) fn signer_secret(&self) -> String {
+        format!("{}-signing-key", self.name)
+    }
+
+    /// The name of the JWKS ConfigMap.
+    pub(crate) fn config_map(&self) -> String {
+        format!("{}-jwks", self.name)
+    }
+
     /// Of the set, at every server.
     pub(crate) fn path(&self) -> String {
         format!("/{NAMESPACE}/{}/jwks.json", self.name)

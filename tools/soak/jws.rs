@@ -88,12 +88,11 @@ pub(crate) fn verify(token: &str, jwk: &Value) -> Result<(), JwsError> {
         return Err(JwsError::Algorithm { token: said.to_owned(), key: alg.to_owned() });
     }
     let (message, signature) = token.rsplit_once('.').ok_or(JwsError::Token("it has no signature"))?;
-    let good = match alg {
-        "ES512" => verify_p521(jwk, message.as_bytes(), signature)?,
-        _ => {
-            let key = decoding_key(jwk)?;
-            crypto::verify(signature, message.as_bytes(), &key, library_algorithm(alg)?).unwrap_or(false)
-        }
+    let good = if alg == "ES512" {
+        verify_p521(jwk, message.as_bytes(), signature)?
+    } else {
+        let key = decoding_key(jwk)?;
+        crypto::verify(signature, message.as_bytes(), &key, library_algorithm(alg)?).unwrap_or(false)
     };
     if good { Ok(()) } else { Err(JwsError::Signature) }
 }

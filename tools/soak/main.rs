@@ -148,7 +148,7 @@ impl Soak {
             processes,
             cluster,
         };
-        Ok(soak.populate(&client, endpoints).await?)
+        soak.populate(&client, endpoints).await
     }
 
     /// Applies the KeySets, and starts those who live with them.
@@ -226,6 +226,7 @@ impl Soak {
                 return true;
             }
         }
+        self.tell_of_the_broken();
         false
     }
 
@@ -255,10 +256,15 @@ impl Soak {
                 return Ok(true);
             }
         }
+        self.tell_of_the_broken();
+        Ok(false)
+    }
+
+    /// The sets that are not whole, and why.
+    fn tell_of_the_broken(&self) {
         for issuer in self.issuers.iter().filter(|issuer| !is_whole(issuer)) {
             println!("soak: {} is not whole: {:?}", issuer.name, issuer.chronicle.status().conditions);
         }
-        Ok(false)
     }
 
     /// Requests for a change of what a KeySet consists of, whoever made them; the soak itself makes none when it asks.

@@ -1,7 +1,10 @@
 //! The objects of the namespace, as the people of the soak reach them.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use keyset_operator::api::{KeySet, SigningKey, names::config_map::JWKS};
+use keyset_operator::{
+    api::{KeySet, SigningKey, names::config_map::JWKS},
+    jose::Digest,
+};
 use kube::{
     Api, Client, Error, Resource, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams},
@@ -9,7 +12,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::issuer::NAMESPACE;
+use super::issuer::{Issuer, NAMESPACE};
 
 /// All kinds that a KeySet consists of.
 #[derive(Clone)]
@@ -55,10 +58,17 @@ impl Objects {
         self.config_maps.patch(name, &PatchParams::default(), &patch).await.map(drop)
     }
 
-    /// The document in a ConfigMap; `None` if there is none.
-    pub(crate) async fn document(&self, name: &str) -> Result<Option<String>, Error> {
-        let config_map = self.config_maps.get_opt(name).await?;
-        Ok(config_map.and_then(|mut config_map| config_map.data.as_mut()?.remove(JWKS)))
+    /// The set as it was last written; empty if it is not there.
+    pub(crate) async fn document(&self, issuer: &Issuer) -> Result<String, Error> {
+        let config_map = self.config_maps.get_opt(&issuer.config_map()).await?;
+        Ok(config_map.and_then(|config_map| config_map.data?.remove(JWKS)).unwrap_or_default())
+    }
+
+    /// Whether the status accepts what the ConfigMap holds: then a server that starts now has it.
+    pub(crate) async fn is_published(&self, issuer: &Issuer) -> Result<bool, Error> {
+        let document = self.document(issuer).await?;
+        let publication = self.key_sets.get(&issuer.name).await?.status.and_then(|status| status.publication);
+        Ok(publication.and_then(|publication| publication.digest) == Some(Digest::of(document)))
     }
 }
 

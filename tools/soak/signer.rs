@@ -51,7 +51,7 @@ struct Held {
 impl Signer {
     /// Signs and has its tokens verified, until `signs` is false; then waits for the last verification.
     pub(crate) async fn run(self, mut signs: watch::Receiver<bool>) {
-        let secret_name = format!("{}-signing-key", self.issuer.name);
+        let secret_name = self.issuer.signer_secret();
         let (mut look, mut mint) = (interval(LOOK), interval(MINT));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         mint.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,7 +109,7 @@ impl Signer {
 
     fn mint(&self, held: Option<&Held>) -> Option<Token> {
         let held = held?;
-        if held.asked.elapsed() > RELOAD_LAG - SIGNATURE_TAKES {
+        if held.asked.elapsed() + SIGNATURE_TAKES > RELOAD_LAG {
             self.tally.count(Group::Unjudged, "signatures withheld by a slow signer");
             return None;
         }
@@ -152,7 +152,7 @@ async fn check(token: Token, issuer: Arc<Issuer>, verifiers: Arc<[Verifier]>, ta
                 Ok(()) => tally.count(Group::Verified, policy),
                 Err(Rejection::Unreachable) => tally.count(Group::Unjudged, "verifications without any server"),
                 Err(Rejection::Damaged) => {
-                    tally.count(Group::Unjudged, "verifications by a new server of a damaged set")
+                    tally.count(Group::Unjudged, "verifications by a new server of a damaged set");
                 }
                 Err(_) if token.expires <= Instant::now() => tally.count(Group::Unjudged, "verifications too late"),
                 Err(rejection) => {
