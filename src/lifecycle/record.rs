@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::effect::{Effect, RecordCause};
 use super::external;
 use super::observed::{Key, PrivateHalf};
-use super::verdict::verdict;
+use super::verdict::{Verdict, verdict};
 use super::view::{View, is_active};
 use crate::api::names::{condition, reason};
 use crate::api::{Condition, ConditionStatus, Lifecycle, Origin, PrivateKeyState, SigningKeyState, SigningKeyStatus};
@@ -18,8 +18,15 @@ pub(super) fn record(view: &View<'_>, key: &Key, lifecycle: Lifecycle, cause: Re
 
 /// Whether the stored status of a SigningKey says what was seen, and of its latest generation.
 pub(super) fn is_reported(view: &View<'_>, key: &Key) -> bool {
-    let seen = SigningKeyStatus { observed_generation: Some(key.generation), ..signing_key_status(view, key) };
-    key.status.as_ref() == Some(&seen)
+    let private_key = private_key_state(key);
+    let verdict = key_ready(private_key);
+    // Compared part by part: a set may have a hundred records, and each plan asks for every one.
+    key.status.as_ref().is_some_and(|told| {
+        let states = told.state == Some(signing_key_state(view, key)) && told.private_key == Some(private_key);
+        let ready = |it: &Condition| *it == verdict && it.observed_generation.is_none();
+        let conditions = told.conditions.len() == 1 && told.conditions.iter().all(ready);
+        states && conditions && told.observed_generation == Some(key.generation)
+    })
 }
 
 /// The status of one SigningKey, for the generation that a write of it makes.
@@ -56,8 +63,10 @@ fn reported(
     generation: i64,
     now: Timestamp,
 ) -> SigningKeyStatus {
+    let ready = key_ready(private_key).condition(stored, 0, now);
     SigningKeyStatus {
-        conditions: vec![key_ready(stored, private_key, now)],
+        // Its status has the generation once; a condition with its own would change with every write.
+        conditions: vec![Condition { observed_generation: None, ..ready }],
         observed_generation: Some(generation),
         state: Some(state),
         private_key: Some(private_key),
@@ -77,9 +86,9 @@ fn signing_key_state(view: &View<'_>, key: &Key) -> SigningKeyState {
     }
 }
 
-/// The one condition of a SigningKey.
-fn key_ready(stored: &[Condition], private: PrivateKeyState, now: Timestamp) -> Condition {
-    let verdict = match private {
+/// What the one condition of a SigningKey says.
+fn key_ready(private: PrivateKeyState) -> Verdict {
+    match private {
         PrivateKeyState::Stored => verdict(
             condition::READY,
             ConditionStatus::True,
@@ -101,9 +110,7 @@ fn key_ready(stored: &[Condition], private: PrivateKeyState, now: Timestamp) -> 
             reason::LOST,
             "The Key Secret is gone: another key takes its place.",
         ),
-    };
-    // Its status has the generation once; a condition with its own would change with every write.
-    Condition { observed_generation: None, ..verdict.condition(stored, 0, now) }
+    }
 }
 
 /// Where the private half is, as people are told.

@@ -38,7 +38,9 @@ pub(super) fn record_revocation(view: &View<'_>) -> Vec<Effect> {
 
 /// Destroys the private halves of revoked keys, and takes them out of the set.
 pub(super) fn end(view: &View<'_>) -> Vec<Effect> {
-    let gone: Vec<&Key> = view.observed.keys.iter().filter(|key| key.is_revoked() && !is_shown(view, key)).collect();
+    let unfinished =
+        |key: &&Key| key.is_revoked() && (!key.is_removed() || matches!(key.private, PrivateHalf::Stored(_)));
+    let gone: Vec<&Key> = view.observed.keys.iter().filter(unfinished).filter(|key| !is_shown(view, key)).collect();
     if !view.allows(Step::Urgent) || gone.is_empty() {
         return Vec::new();
     }

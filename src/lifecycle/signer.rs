@@ -61,12 +61,10 @@ pub(super) fn repair_key_secrets(view: &View<'_>) -> Vec<Effect> {
 pub(super) fn bar(view: &View<'_>, keys: &[&Key]) -> Option<Effect> {
     let signer = view.signer()?;
     let private = keys.iter().filter(|key| key.origin != Origin::External);
-    let kids: BTreeSet<KeyId> = private.filter_map(|key| key.kid().cloned()).collect();
-    if kids.is_subset(&signer.barred) {
-        return None;
-    }
+    let mut missing = private.filter_map(|key| key.kid()).filter(|kid| !signer.barred.contains(kid)).peekable();
+    missing.peek()?;
     let mut record = kept(view, signer);
-    record.barred.extend(kids);
+    record.barred.extend(missing.cloned());
     Some(Effect::WriteSigner { fence: Some(signer.fence.clone()), record, change: SignerChange::Bar })
 }
 
