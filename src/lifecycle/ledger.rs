@@ -69,7 +69,7 @@ pub(super) fn record_promise(view: &View<'_>) -> Vec<Effect> {
         let lifecycle = Lifecycle { earliest_removal_time: promised, ..key.lifecycle.clone() };
         (key.lifecycle.earliest_removal_time < promised).then(|| record(view, key, lifecycle, RecordCause::Promise))
     };
-    view.observed.keys.iter().filter_map(raise).collect()
+    view.published().filter_map(raise).collect()
 }
 
 /// The Signer Secret and its key, if what it says may be copied into the ledger.

@@ -49,7 +49,7 @@ pub(super) fn remove(view: &View<'_>) -> Vec<Effect> {
     if !view.allows(Step::Forward) || view.signer().is_none() || !healthy || !view.may_act_on_visibility() {
         return Vec::new();
     }
-    let leaving: Vec<&Key> = view.observed.keys.iter().filter(|key| is_removable(view, key)).collect();
+    let leaving: Vec<&Key> = view.published().filter(|key| is_removable(view, key)).collect();
     if let Some(bar) = bar(view, &leaving) {
         return vec![bar];
     }
@@ -114,7 +114,7 @@ fn is_superseded(view: &View<'_>, key: &Key) -> bool {
             && (view.is_wanted_kind(other) && matches!(other.private, PrivateHalf::Stored(_)))
             && (other.is_active() || (key.private == PrivateHalf::Absent && view.is_visible_now(other)))
     };
-    key.is_staged() && useless && has_kept_its_promise(view, key) && view.observed.keys.iter().any(stands_in)
+    key.is_staged() && useless && has_kept_its_promise(view, key) && view.published().any(stands_in)
 }
 
 /// A kid in the Signer Secret counts as signing, whatever the ledger says.

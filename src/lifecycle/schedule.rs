@@ -143,7 +143,7 @@ fn is_ready(view: &View<'_>, key: &Key) -> bool {
 /// The newest retired key that can still sign: every verifier knows it, and its promise outlives the skew.
 fn rolled_back<'a>(view: &View<'a>) -> Option<Successor<'a>> {
     let skew = view.contract.clock_skew;
-    let keys = view.observed.keys.iter().filter(|key| key.is_retired() && view.is_eligible(key));
+    let keys = view.published().filter(|key| key.is_retired() && view.is_eligible(key));
     let keys = keys
         .filter(|key| key.lifecycle.earliest_removal_time.is_some_and(|time| after(view.now, skew) < time))
         // A record that was written again looks retired, however short its key has been published.

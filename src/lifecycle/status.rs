@@ -80,7 +80,7 @@ pub(super) fn wake_at(view: &View<'_>, status: &KeySetStatus) -> Option<Timestam
 /// When to look at the replicas, the clock or the objects again, because something due is held back by them.
 fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
     let replicas = view.observed.key_set.spec.publication.visibility == VisibilitySource::Replicas;
-    let unseen = view.observed.keys.iter().filter(|key| !key.is_over()).map(|key| view.evidence_of(key));
+    let unseen = view.published().filter(|key| !key.is_over()).map(|key| view.evidence_of(key));
     let unseen = unseen.filter(|evidence| evidence.visible_time.is_none()).filter_map(|evidence| evidence.publish_time);
     let waits = rotation.filter(|rotation| rotation.earliest() <= Some(view.now) && rotation.due <= view.now);
     let waits = waits.and_then(Rotation::earliest);
@@ -181,7 +181,7 @@ fn unknown_key_id_end_time(view: &View<'_>) -> Option<Timestamp> {
 }
 
 fn next_transition(view: &View<'_>) -> Option<NextTransition> {
-    let keys = || view.observed.keys.iter().filter(|key| key.is_retired());
+    let keys = || view.published().filter(|key| key.is_retired());
     let destroy = keys().filter(|key| matches!(key.private, PrivateHalf::Stored(_))).filter_map(|key| {
         let time = destruction_time(view, key)?;
         let message = format!("the private half of {} is kept for a rollback until then", key.name);

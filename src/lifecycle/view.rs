@@ -21,6 +21,8 @@ pub(super) struct View<'a> {
     pub(super) contract: Contract,
     pub(super) now: Timestamp,
     pub(super) evidence: BTreeMap<KeyId, Evidence>,
+    /// The keys that have not left the set: few, where the records of those that left may be a hundred.
+    published: Vec<&'a Key>,
     /// The answer of [`super::publication`], which several rules ask for.
     pub(super) decided: OnceCell<Option<(JwkSet, Digest)>>,
 }
@@ -53,7 +55,8 @@ impl<'a> View<'a> {
     pub(super) fn new(observed: &'a Observed, now: Timestamp) -> Self {
         let contract = Contract::new(&observed.key_set.spec);
         let evidence = evidence::gather(observed, &contract, now);
-        Self { observed, contract, now, evidence, decided: OnceCell::new() }
+        let published = observed.keys.iter().filter(|key| !key.is_removed()).collect();
+        Self { observed, contract, now, evidence, published, decided: OnceCell::new() }
     }
 
     /// The stored status, if its evidence was gathered for this very object.
@@ -105,13 +108,14 @@ impl<'a> View<'a> {
 
     /// The key of that kid: the published one, else the latest that left the set.
     pub(super) fn key(&self, kid: &KeyId) -> Option<&'a Key> {
-        let keys = self.observed.keys.iter().filter(|key| key.kid() == Some(kid));
-        keys.max_by_key(|key| (!key.is_removed(), key.sequence))
+        let published = self.published().filter(|key| key.kid() == Some(kid)).max_by_key(|key| key.sequence);
+        let left = || self.observed.keys.iter().filter(|key| key.kid() == Some(kid)).max_by_key(|key| key.sequence);
+        published.or_else(left)
     }
 
     /// The keys that have not left the set.
     pub(super) fn published(&self) -> impl Iterator<Item = &'a Key> {
-        self.observed.keys.iter().filter(|key| !key.is_removed())
+        self.published.iter().copied()
     }
 
     /// The key that signs: the Signer Secret is the judge, the ledger answers when it is lost or lies.
@@ -124,13 +128,14 @@ impl<'a> View<'a> {
     /// key's, and its activation was copied as the later of two times.
     pub(super) fn contradicted(&self, signer: &SignerSecret) -> Option<&'a Key> {
         self.ledger_active().filter(|key| key.lifecycle.term == Some(signer.term)).filter(|key| {
-            key.kid() != Some(&signer.key_id) || key.lifecycle.activation_time < Some(signer.activation_time)
+            let other = key.kid() != Some(&signer.key_id) || key.name != signer.key_name;
+            other || key.lifecycle.activation_time < Some(signer.activation_time)
         })
     }
 
     /// The key that the ledger takes for active: of several, the one of the highest term.
     pub(super) fn ledger_active(&self) -> Option<&'a Key> {
-        self.observed.keys.iter().filter(|key| key.is_active()).max_by_key(|key| key.lifecycle.term)
+        self.published().filter(|key| key.is_active()).max_by_key(|key| key.lifecycle.term)
     }
 
     /// Whether anything ever signed with this set.
@@ -141,7 +146,7 @@ impl<'a> View<'a> {
 
     /// Keys that never signed and are still wanted, oldest first.
     pub(super) fn staged(&self) -> impl Iterator<Item = &'a Key> {
-        self.observed.keys.iter().filter(|key| key.is_staged())
+        self.published().filter(|key| key.is_staged())
     }
 
     /// Whether new keys would be made the way this one was. An imported RSA key is taken in the size that it has.

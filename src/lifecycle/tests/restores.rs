@@ -63,14 +63,30 @@ fn a_restored_set_waits_for_a_silent_server_before_it_decides() {
 }
 
 #[test]
-fn a_lost_status_is_no_restore_while_servers_know_the_set() {
+fn servers_that_took_up_the_restored_document_are_no_witness() {
+    let mut world = World::at_defaults();
+    world.run_for("25h");
+    let backup = world.back_up();
+    world.run_until("2026-02-10T00:00:00Z".parse().unwrap());
+    world.restore(backup);
+    // The KeySet came last: until then the document was that of a set whose KeySet is gone.
+    let set = world.set().unwrap().clone();
+    for server in &mut world.servers {
+        server.served = Some((1, set.clone()));
+    }
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
+    assert_eq!(world.condition("UnknownKeyIDWindow").as_deref(), Some("True/Restored"));
+}
+
+#[test]
+fn a_lost_status_alone_rotates_nothing() {
     let mut world = World::at_defaults();
     world.run_for("719h");
-    world.key_set.spec.rotation.mode = RotationMode::OnRequest;
-    world.run_until("2026-02-10T00:00:00Z".parse().unwrap());
-    world.key_set.spec.rotation.mode = RotationMode::Interval;
     world.key_set.status = KeySetStatus::default();
     world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+    world.run_for("20h");
     assert_eq!(world.signing_name().as_deref(), Some("pay-1"), "the standby waits its lead anew");
 }
 
