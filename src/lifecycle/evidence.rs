@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::contract::{Contract, after};
 use super::observed::{Clock, Observed, PassState, Published};
-use crate::api::{KeyStatus, VisibilitySource};
+use crate::api::{Duration, KeyStatus, VisibilitySource};
 use crate::jose::KeyId;
 
 /// What was seen of one key in the published set.
@@ -118,7 +118,7 @@ fn seen_visible_time(kid: &KeyId, stored: Option<Timestamp>, observed: &Observed
 pub(super) fn floor(observed: &Observed, contract: &Contract, now: Timestamp) -> Option<Timestamp> {
     let status = &observed.key_set.status;
     let prior = (status.observed_uid.as_deref() == Some(observed.key_set.uid.as_str())).then_some(status)?;
-    let old = prior.max_cache_age.as_ref().map(|age| age.length()).filter(|age| *age > contract.cache_age);
+    let old = prior.max_cache_age.as_ref().map(Duration::length).filter(|age| *age > contract.cache_age);
     // By a clock that is not to be believed the edit is not acknowledged, and waits for one that is.
     let lowered = old.filter(|_| observed.clock == Clock::Trusted);
     let lowered = lowered.map(|age| after(after(now, age), contract.clock_skew));

@@ -13,7 +13,7 @@ use super::record::{created_status, record};
 use super::stage::free_sequences;
 use super::view::{Step, View};
 use crate::api::{ExternalKey, Lifecycle, Origin, PrivateKeyState, SigningKeyState};
-use crate::jose::PublicJwk;
+use crate::jose::{KeyId, PublicJwk};
 
 /// Writes a SigningKey for each entry of `externalKeys` that has none.
 pub(super) fn announce(view: &View<'_>) -> Vec<Effect> {
@@ -71,13 +71,12 @@ pub(super) fn removal_time(view: &View<'_>, key: &Key) -> Option<Timestamp> {
     if !is_external(key) || key.is_over() {
         return None;
     }
-    match entry(view, key) {
-        Some(entry) => entry.publish_until_time.max(key.lifecycle.earliest_removal_time).filter(|_| is_dated(entry)),
-        None => {
-            let retiring = key.status.as_ref().is_some_and(|status| status.state == Some(SigningKeyState::Retiring));
-            key.lifecycle.earliest_removal_time.filter(|_| retiring)
-        }
+    let recorded = key.lifecycle.earliest_removal_time;
+    if let Some(entry) = entry(view, key) {
+        return entry.publish_until_time.map(|time| recorded.map_or(time, |recorded| time.max(recorded)));
     }
+    let retiring = key.status.as_ref().is_some_and(|status| status.state == Some(SigningKeyState::Retiring));
+    recorded.filter(|_| retiring)
 }
 
 /// The entry that the key stands for, if the spec still has it.
@@ -85,7 +84,7 @@ pub(super) fn entry<'a>(view: &View<'a>, key: &Key) -> Option<&'a ExternalKey> {
     let entries = &view.observed.key_set.spec.external_keys;
     entries
         .iter()
-        .find(|entry| Some(&entry.name) == key.entry_name.as_ref() && entry.kid() == key.kid().map(|kid| kid.as_str()))
+        .find(|entry| Some(&entry.name) == key.entry_name.as_ref() && entry.kid() == key.kid().map(KeyId::as_str))
 }
 
 /// The entry that names this very key.
@@ -113,8 +112,4 @@ fn missing<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a ExternalKey, Result
 
 fn is_external(key: &Key) -> bool {
     key.origin == Origin::External
-}
-
-fn is_dated(entry: &ExternalKey) -> bool {
-    entry.publish_until_time.is_some()
 }

@@ -44,9 +44,10 @@ pub(super) fn record_retirement(view: &View<'_>) -> Vec<Effect> {
     let others = view.observed.keys.iter().filter(|key| key.name != signing.name);
     // A revoked key retires like any other: signers may use it for a while yet. So does one that somebody recorded as
     // removed while it signed.
-    let signed = |key: &Key| is_active(&key.lifecycle);
-    let replaced =
-        |key: &&Key| signed(key) || (key.is_staged() && key.kid().is_some() && key.kid() == signer.replaced.as_ref());
+    let seems_active = |key: &Key| is_active(&key.lifecycle);
+    let replaced = |key: &&Key| {
+        seems_active(key) || (key.is_staged() && key.kid().is_some() && key.kid() == signer.replaced.as_ref())
+    };
     let retire = |key| record(view, key, retired(view, key, signer, successor), RecordCause::Retirement);
     others.filter(replaced).map(retire).collect()
 }

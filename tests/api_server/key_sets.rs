@@ -49,10 +49,10 @@ pub(crate) fn chains() -> Vec<Chain> {
         ("algorithm alone", json!({ "algorithm": "ES256" }), None),
         ("deletionPolicy", json!({ "deletionPolicy": "Delete" }), None),
         ("a shorter lifetime", json!({ "tokens": { "maxLifetime": "10m" } }), None),
-        ("an external key", json!({ "externalKeys": [external("a", rsa())] }), None),
+        ("an external key", json!({ "externalKeys": [external("a", &rsa())] }), None),
         (
             "another key under its name",
-            json!({ "externalKeys": [external("a", ec())] }),
+            json!({ "externalKeys": [external("a", &ec())] }),
             Some(("spec.externalKeys[0].publicJWK", "is immutable: add the new key under a new name")),
         ),
         ("the external key dropped", json!({ "externalKeys": null }), None),
@@ -244,22 +244,23 @@ fn lists() -> Vec<Case> {
         ),
         (
             "two external keys with one kid",
-            json!({ "externalKeys": [external("a", rsa()), external("b", { let mut jwk = ec(); jwk["kid"] = "k1".into(); jwk })] }),
+            json!({ "externalKeys": [external("a", &rsa()), external("b", &{ let mut jwk = ec(); jwk["kid"] = "k1".into(); jwk })] }),
             Some((EXTERNAL, "must have distinct kids")),
         ),
         (
             "a private member of an external key",
-            json!({ "externalKeys": [external("a", { let mut jwk = rsa(); jwk["d"] = "AAAA".into(); jwk })] }),
+            json!({ "externalKeys": [external("a", &{ let mut jwk = rsa(); jwk["d"] = "AAAA".into(); jwk })] }),
             Some(("", "unknown field \"spec.externalKeys[0].publicJWK.d\"")),
         ),
     ];
     let jwks = jwks("spec.externalKeys[0].publicJWK", "spec.externalKeys[0].publicJWK.alg");
     cases.extend(
-        jwks.into_iter().map(|(name, jwk, expected)| (name, json!({ "externalKeys": [external("a", jwk)] }), expected)),
+        jwks.into_iter()
+            .map(|(name, jwk, expected)| (name, json!({ "externalKeys": [external("a", &jwk)] }), expected)),
     );
     cases
 }
 
-fn external(name: &str, jwk: Value) -> Value {
+fn external(name: &str, jwk: &Value) -> Value {
     json!({ "name": name, "publicJWK": jwk })
 }

@@ -1,5 +1,6 @@
 //! The lifecycle against a world in memory: what a cluster, its servers and its adversaries would do.
 
+mod acts;
 mod brought;
 mod guards;
 mod laws;
