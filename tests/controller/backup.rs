@@ -16,7 +16,8 @@ impl Backup {
     /// Everything there is, status included.
     pub(crate) async fn take(rig: &Rig) -> Self {
         let mut objects = Vec::new();
-        for resource in ["secrets", "configmaps", "signingkeys", "keysets"] {
+        // The order of Velero: built-in kinds first, then the others by name.
+        for resource in ["secrets", "configmaps", "keysets", "signingkeys"] {
             for mut object in rig.list(resource).await {
                 let labelled = object["metadata"]["labels"]["keyset.dev/keyset"] == SET;
                 if !labelled && resource != "keysets" {
@@ -52,6 +53,12 @@ impl Backup {
         for (_, object) in self.objects.iter_mut().filter(|(resource, _)| *resource == "keysets") {
             crate::merge_patch::merge(&mut object["spec"], patch);
         }
+        self
+    }
+
+    /// With the KeySet last, so that the rest looks like a set that was retained.
+    pub(crate) fn key_set_last(mut self) -> Self {
+        self.objects.sort_by_key(|(resource, _)| *resource == "keysets");
         self
     }
 
