@@ -26,6 +26,9 @@ pub struct Served {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServedSet {
+    /// UID of the KeySet whose status accepted the set: another KeySet of that name owes its keys nothing.
+    #[serde(default, rename = "keySetUID", skip_serializing_if = "Option::is_none")]
+    pub key_set_uid: Option<String>,
     /// Revision of the set.
     pub revision: i64,
     /// Digest of the served bytes.

@@ -54,32 +54,18 @@ pub(super) async fn observe(
     // Last of all: what the replicas serve is judged by objects that are not newer.
     let (visibility, set) = (key_set.spec.publication.visibility, Set::of(&key_set));
     let key_set = observed_key_set(key_set);
-    let (pass, witness) = match visibility {
-        VisibilitySource::Assumed => (None, None),
-        VisibilitySource::Replicas => {
-            let sweep = context.prober.pass().await;
-            let pass = sweep.of(&set);
-            let witness = match ahead(&key_set, &published, &pass) {
-                Some(replica) => context.prober.witness(&sweep, replica, &set).await,
-                None => None,
-            };
-            (Some(pass), witness)
-        }
+    let sweep = match visibility {
+        VisibilitySource::Assumed => None,
+        VisibilitySource::Replicas => Some(context.prober.pass().await),
     };
-    let obstacle = None;
-    Ok(Some(Observed {
-        key_set,
-        keys,
-        undecodable,
-        strays,
-        imports,
-        obstacle,
-        signer,
-        published,
-        pass,
-        witness,
-        clock,
-    }))
+    let pass = sweep.as_ref().map(|sweep| sweep.of(&set));
+    let (obstacle, witness) = (None, None);
+    let mut observed =
+        Observed { key_set, keys, undecodable, strays, imports, obstacle, signer, published, pass, witness, clock };
+    if let Some((sweep, replica)) = sweep.zip(ahead(&observed)) {
+        observed.witness = context.prober.witness(&sweep, replica, &set).await;
+    }
+    Ok(Some(observed))
 }
 
 fn observed_key_set(key_set: KeySet) -> ObservedKeySet {

@@ -207,6 +207,7 @@ impl Sweep {
 
 fn replica(endpoint: &str, served: &Served, set: &str) -> Replica {
     let served = served.sets.get(set).map(|set| ServedKeys {
+        key_set_uid: set.key_set_uid.clone(),
         revision: set.revision,
         digest: set.digest.clone(),
         ages: set.keys.iter().map(|(kid, age)| (kid.clone(), age.map(length))).collect(),

@@ -243,6 +243,8 @@ pub struct Replica {
 /// What a replica serves, and since when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServedKeys {
+    /// UID of the KeySet whose status accepted it, if it is known.
+    pub key_set_uid: Option<String>,
     /// Revision that it serves.
     pub revision: i64,
     /// Digest that it serves.

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 
 use super::contract::after;
 use super::effect::{Effect, RecordCause};
-use super::observed::{Key, ObservedKeySet, Pass, Published, Replica, ServedKeys, Witness};
+use super::observed::{Key, Observed, Published, Replica, ServedKeys, Witness};
 use super::record::record;
 use super::rotate::activate;
 use super::schedule::{Rotation, Successor, Window};
@@ -19,7 +19,11 @@ use crate::api::{Lifecycle, Origin, RotationMode, RotationReason};
 use crate::jose::JwkSet;
 
 /// The replica that serves a later set than the objects know of, if one does: its document is the witness.
-pub fn ahead<'a>(key_set: &ObservedKeySet, published: &Published, pass: &'a Pass) -> Option<&'a Replica> {
+///
+/// A set of another KeySet of that name counts only if this one has signed: a KeySet that was deleted and made anew owes the
+/// keys of before nothing.
+pub fn ahead(observed: &Observed) -> Option<&Replica> {
+    let Observed { key_set, published, pass, .. } = observed;
     let prior = key_set.status.observed_uid.as_deref() == Some(key_set.uid.as_str());
     let accepted = key_set.status.publication.as_ref().filter(|_| prior);
     let document = match published {
@@ -27,11 +31,16 @@ pub fn ahead<'a>(key_set: &ObservedKeySet, published: &Published, pass: &'a Pass
         Published::Absent | Published::Foreign => None,
     };
     let known = accepted.and_then(|it| it.revision).max(document.and_then(|it| it.revision));
-    let replicas = pass.replicas.iter().filter_map(|replica| Some((replica, replica.served.as_ref()?)));
+    let replicas =
+        pass.iter().flat_map(|pass| &pass.replicas).filter_map(|replica| Some((replica, replica.served.as_ref()?)));
     // A set that is gone for good is reported without a key; the same document under another revision says nothing new.
     let is_news = |served: &ServedKeys| document.is_none_or(|it| it.digest.as_ref() != Some(&served.digest));
-    let later =
-        replicas.filter(|(_, served)| !served.ages.is_empty() && Some(served.revision) > known && is_news(served));
+    let is_ours = |served: &ServedKeys| {
+        observed.ever_signed() || served.key_set_uid.as_ref().is_some_and(|uid| *uid == key_set.uid)
+    };
+    let later = replicas
+        .filter(|(_, served)| !served.ages.is_empty() && Some(served.revision) > known)
+        .filter(|(_, served)| is_news(served) && is_ours(served));
     let latest = later.max_by_key(|(_, served)| served.revision);
     latest.map(|(replica, _)| replica)
 }

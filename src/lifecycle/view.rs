@@ -140,8 +140,7 @@ impl<'a> View<'a> {
 
     /// Whether anything ever signed with this set.
     pub(super) fn ever_signed(&self) -> bool {
-        matches!(self.observed.signer, Signer::Ours(_) | Signer::Illegible(_))
-            || self.observed.keys.iter().any(|key| key.lifecycle.activation_time.is_some())
+        self.observed.ever_signed()
     }
 
     /// Keys that never signed and are still wanted, oldest first.
@@ -298,6 +297,14 @@ impl<'a> View<'a> {
         let foreign = self.observed.keys.iter().find(|key| key.private == PrivateHalf::Foreign);
         let object = foreign.map(|key| format!("Secret {}", key.name)).or_else(|| self.observed.obstacle.clone())?;
         Some(format!("{object} exists and is not ours: delete it."))
+    }
+}
+
+impl Observed {
+    /// Whether anything ever signed with this set.
+    pub fn ever_signed(&self) -> bool {
+        matches!(self.signer, Signer::Ours(_) | Signer::Illegible(_))
+            || self.keys.iter().any(|key| key.lifecycle.activation_time.is_some())
     }
 }
 

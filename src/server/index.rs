@@ -57,6 +57,8 @@ pub(super) struct Document {
     pub(super) bytes: Bytes,
     pub(super) kids: Arc<[KeyId]>,
     pub(super) cache: CacheControl,
+    /// UID of the KeySet whose status accepted it; `None` for one whose KeySet was gone by then.
+    pub(super) key_set_uid: Option<Arc<str>>,
 }
 
 /// What is answered for a set.
@@ -211,7 +213,14 @@ impl Index {
             Some(last) if last.digest == *digest => last.kids.clone(),
             _ => kids(&parsed(bytes)?),
         };
-        Ok(Document { revision: *revision, digest: digest.clone(), bytes: bytes.clone(), kids, cache: claim.cache })
+        Ok(Document {
+            revision: *revision,
+            digest: digest.clone(),
+            bytes: bytes.clone(),
+            kids,
+            cache: claim.cache,
+            key_set_uid: claim.uid.clone(),
+        })
     }
 
     /// A set whose KeySet is gone. What was served goes on being served until nothing of the set is left.
@@ -253,7 +262,8 @@ impl Index {
             return Err(Some(Refusal::Unrecorded));
         }
         let cache = last.map_or(CacheControl::UNKNOWN, |last| last.cache);
-        Ok(Document { revision, digest: digest.clone(), bytes: bytes.clone(), kids: kids(&set), cache })
+        let (digest, bytes) = (digest.clone(), bytes.clone());
+        Ok(Document { revision, digest, bytes, kids: kids(&set), cache, key_set_uid: None })
     }
 }
 

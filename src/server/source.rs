@@ -1,6 +1,6 @@
 //! What the server keeps of the objects that it watches: little, so that many sets cost little.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::ConfigMap};
@@ -47,6 +47,7 @@ struct ServedStatus {
 /// What a KeySet says of its document.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
+    pub(super) uid: Option<Arc<str>>,
     pub(super) config_map: Name,
     /// The digests that may be served, each with the revision that it stands for.
     pub(super) accepted: Vec<(Digest, i64)>,
@@ -65,7 +66,8 @@ impl Claim {
         let given = publication.config_map_name.clone();
         let config_map = given.unwrap_or_else(|| format!("{}{}", key_set.name_any(), names::CONFIG_MAP_SUFFIX));
         let cache = CacheControl::new(publication.cache_max_age.length(), verifiers.max_cache_age.length());
-        Self { config_map: beside(key_set, &config_map), accepted, cache }
+        let uid = key_set.metadata.uid.as_deref().map(Arc::from);
+        Self { uid, config_map: beside(key_set, &config_map), accepted, cache }
     }
 }
 

@@ -116,7 +116,8 @@ impl Store {
         let history = self.history();
         let mut sets = BTreeMap::new();
         for (name, (revision, digest)) in &history.gone {
-            let set = ServedSet { revision: *revision, digest: digest.clone(), keys: BTreeMap::new() };
+            let set =
+                ServedSet { key_set_uid: None, revision: *revision, digest: digest.clone(), keys: BTreeMap::new() };
             sets.insert(name.as_str().to_owned(), set);
         }
         for (name, Set { document, .. }) in answers.sets() {
@@ -126,7 +127,8 @@ impl Store {
                 None => Some(Duration::ZERO.as_secs_f64()),
             };
             let keys = document.kids.iter().map(|kid| (kid.clone(), age(kid))).collect();
-            let set = ServedSet { revision: document.revision, digest: document.digest.clone(), keys };
+            let key_set_uid = document.key_set_uid.as_deref().map(ToOwned::to_owned);
+            let set = ServedSet { key_set_uid, revision: document.revision, digest: document.digest.clone(), keys };
             sets.insert(name.as_str().to_owned(), set);
         }
         sets

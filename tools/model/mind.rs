@@ -239,6 +239,7 @@ impl Mind {
         let replica = |(index, answer): (usize, &Option<(Kids, u8, [u8; KIDS])>)| Replica {
             endpoint: index.to_string(),
             served: answer.map(|(kids, revision, since)| ServedKeys {
+                key_set_uid: Some(cast::UID.to_owned()),
                 revision: i64::from(revision),
                 digest: self.cast.digest(kids),
                 ages: kids

@@ -65,6 +65,8 @@ pub(super) struct Server {
     /// Answers the prober.
     pub(super) answers: bool,
     pub(super) served: Option<(i64, JwkSet)>,
+    /// UID of the KeySet that accepted it.
+    key_set_uid: Option<String>,
     /// For each kid: when this process last answered without it.
     without: BTreeMap<KeyId, Timestamp>,
 }
@@ -84,7 +86,7 @@ impl World {
     /// An empty cluster with two replicas, and the KeySet just applied.
     pub(super) fn new(spec: &serde_json::Value) -> Self {
         let spec: KeySetSpec = serde_json::from_value(spec.clone()).unwrap();
-        let server = Server { follows: true, answers: true, served: None, without: BTreeMap::new() };
+        let server = Server { follows: true, answers: true, served: None, key_set_uid: None, without: BTreeMap::new() };
         Self {
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             key_set: ObservedKeySet {
@@ -151,14 +153,7 @@ impl World {
     }
 
     pub(super) fn observe(&self) -> Observed {
-        let pass = self.pass();
-        let ahead = ahead(&self.key_set, &self.published, &pass).and_then(|replica| replica.served.as_ref());
-        let document = |digest: &Digest| {
-            let served = self.servers.iter().filter_map(|server| server.served.as_ref());
-            served.map(|(_, set)| set).find(|set| Digest::of(set.to_json().as_bytes()) == *digest).cloned()
-        };
-        let witness = ahead.map(|it| Witness { revision: it.revision, set: document(&it.digest) });
-        Observed {
+        let mut observed = Observed {
             key_set: self.key_set.clone(),
             keys: self.keys.clone(),
             undecodable: self.undecodable.clone(),
@@ -167,10 +162,17 @@ impl World {
             obstacle: None,
             signer: self.signer.clone(),
             published: self.published.clone(),
-            pass: Some(pass),
-            witness,
+            pass: Some(self.pass()),
+            witness: None,
             clock: self.clock.clone(),
-        }
+        };
+        let document = |digest: &Digest| {
+            let served = self.servers.iter().filter_map(|server| server.served.as_ref());
+            served.map(|(_, set)| set).find(|set| Digest::of(set.to_json().as_bytes()) == *digest).cloned()
+        };
+        let served = ahead(&observed).and_then(|replica| replica.served.as_ref());
+        observed.witness = served.map(|it| Witness { revision: it.revision, set: document(&it.digest) });
+        observed
     }
 
     pub(super) fn plan(&self) -> Plan {
@@ -312,6 +314,7 @@ impl World {
             .map(|(index, server)| Replica {
                 endpoint: format!("10.0.0.{index}"),
                 served: server.served.as_ref().map(|(revision, set)| ServedKeys {
+                    key_set_uid: server.key_set_uid.clone(),
                     revision: *revision,
                     digest: Digest::of(set.to_json().as_bytes()),
                     ages: set
@@ -355,6 +358,7 @@ impl World {
             let newer = |offer: &(i64, JwkSet)| server.served.as_ref().is_none_or(|(served, _)| *served <= offer.0);
             if let Some(offer) = offered.clone().filter(|offer| server.follows && newer(offer)) {
                 server.served = Some(offer);
+                server.key_set_uid = Some(self.key_set.uid.clone());
             }
             let Some((_, set)) = &server.served else { continue };
             assert!(!set.is_empty(), "law 5: an empty set is served");
