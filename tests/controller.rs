@@ -40,24 +40,31 @@ mod requests;
 mod restores;
 #[path = "controller/rig.rs"]
 mod rig;
+#[path = "controller/rollback.rs"]
+mod rollback;
 #[path = "controller/witness.rs"]
 mod witness;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::OnceCell;
 
 use cluster::{Cluster, apply_crds};
 
-/// One for all tests. It ends with this process.
-async fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-    let start = async || {
-        let cluster = Cluster::start().await.unwrap();
-        apply_crds(&cluster.client().await.unwrap()).await.unwrap();
-        cluster
-    };
-    CLUSTER.get_or_init(start).await
+/// One for all tests that do it no harm. It ends with this process.
+async fn cluster() -> Arc<Cluster> {
+    static CLUSTER: OnceCell<Arc<Cluster>> = OnceCell::const_new();
+    Arc::clone(CLUSTER.get_or_init(own_cluster).await)
+}
+
+/// One for a test of its own.
+async fn own_cluster() -> Arc<Cluster> {
+    let cluster = Cluster::start().await.unwrap();
+    apply_crds(&cluster.client().await.unwrap()).await.unwrap();
+    Arc::new(cluster)
 }
 
 /// Looks until there is something to see.

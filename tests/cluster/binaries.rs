@@ -8,7 +8,7 @@ use std::{
 use super::ClusterError;
 
 /// A directory with etcd, kube-apiserver, kube-controller-manager and perhaps kubectl.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Binaries(PathBuf);
 
 impl Binaries {

@@ -18,6 +18,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -39,11 +40,21 @@ pub(crate) use requests::Request;
 #[derive(Debug)]
 pub(crate) struct Cluster {
     // Dropped in this order: the processes end before their directory goes.
-    components: Vec<Component>,
+    components: Mutex<Vec<Component>>,
     watchdog: Watchdog,
     directory: Directory,
     kubeconfig: PathBuf,
     kubectl: Option<PathBuf>,
+    binaries: Binaries,
+    ports: Ports,
+}
+
+/// Where its components listen, for as long as it lives.
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    etcd: u16,
+    etcd_peer: u16,
+    api: u16,
 }
 
 /// A control plane does not start, or does not answer.
@@ -77,6 +88,8 @@ const ATTEMPTS: usize = 3;
 /// A loaded machine takes its time; an idle one needs about 3 s.
 const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(25);
+/// How many components there are that store: etcd and the API server.
+const STORING: usize = 2;
 
 impl Cluster {
     /// Starts a control plane and waits until it works: RBAC, admission, `ServiceAccount`s, garbage
@@ -84,12 +97,23 @@ impl Cluster {
     pub(crate) async fn start() -> Result<Self, ClusterError> {
         let binaries = Binaries::find()?;
         for _ in 1..ATTEMPTS {
-            match Self::launch(&binaries).await {
+            match Self::launch(binaries.clone()).await {
                 Err(ClusterError::Ended { .. }) => {}
                 outcome => return outcome,
             }
         }
-        Self::launch(&binaries).await
+        Self::launch(binaries).await
+    }
+
+    /// Stops etcd and the API server, lets `change` have what etcd has stored, and starts both again where they were.
+    /// What runs beside them runs on.
+    pub(crate) async fn interrupt(&self, change: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), ClusterError> {
+        // The API server first: it must not see that etcd goes.
+        self.components().drain(..STORING).rev().for_each(drop);
+        change(&self.directory().join("etcd")).map_err(|error| ClusterError::Io("change what is stored", error))?;
+        let storing = self.spawn_storing()?;
+        self.components().splice(..0, storing);
+        self.answers(&self.client().await?, Instant::now() + PATIENCE).await
     }
 
     /// The kubeconfig of a user in `system:masters`.
@@ -134,30 +158,36 @@ impl Cluster {
         Ok(requests::parse(&text(&self.client().await?, "/metrics").await?))
     }
 
-    async fn launch(binaries: &Binaries) -> Result<Self, ClusterError> {
+    async fn launch(binaries: Binaries) -> Result<Self, ClusterError> {
         let directory = Directory::create()?;
         let [etcd, etcd_peer, api] = free_ports()?;
         let kubeconfig = credentials::write(directory.path(), api)?;
         let watchdog = Watchdog::start(directory.path())?;
-        let components = vec![
-            watchdog.spawn("etcd", binaries, &etcd_flags(directory.path(), etcd, etcd_peer))?,
-            watchdog.spawn("kube-apiserver", binaries, &api_server_flags(directory.path(), etcd, api))?,
-        ];
-        let kubectl = binaries.kubectl();
-        let mut cluster = Self { components, watchdog, directory, kubeconfig, kubectl };
-        cluster.ready(binaries).await?;
+        let ports = Ports { etcd, etcd_peer, api };
+        let (components, kubectl) = (Mutex::default(), binaries.kubectl());
+        let cluster = Self { components, watchdog, directory, kubeconfig, kubectl, binaries, ports };
+        let storing = cluster.spawn_storing()?;
+        cluster.components().extend(storing);
+        cluster.ready().await?;
         Ok(cluster)
     }
 
+    fn spawn_storing(&self) -> Result<[Component; STORING], ClusterError> {
+        let (directory, ports) = (self.directory.path(), self.ports);
+        Ok([
+            self.watchdog.spawn("etcd", &self.binaries, &etcd_flags(directory, ports))?,
+            self.watchdog.spawn("kube-apiserver", &self.binaries, &api_server_flags(directory, ports))?,
+        ])
+    }
+
     /// The API server answers first; a default `ServiceAccount` tells that the controller manager works.
-    async fn ready(&mut self, binaries: &Binaries) -> Result<(), ClusterError> {
+    async fn ready(&self) -> Result<(), ClusterError> {
         let client = self.client().await?;
         let deadline = Instant::now() + PATIENCE;
-        while text(&client, "/readyz").await.is_err() {
-            self.wait_a_little("the start of the API server", deadline).await?;
-        }
+        self.answers(&client, deadline).await?;
         let flags = controller_manager_flags(self.directory.path(), &self.kubeconfig);
-        self.components.push(self.watchdog.spawn("kube-controller-manager", binaries, &flags)?);
+        let manager = self.watchdog.spawn("kube-controller-manager", &self.binaries, &flags)?;
+        self.components().push(manager);
         let accounts: Api<ServiceAccount> = Api::default_namespaced(client);
         while accounts.get("default").await.is_err() {
             self.wait_a_little("the start of the controller manager", deadline).await?;
@@ -165,13 +195,25 @@ impl Cluster {
         Ok(())
     }
 
-    async fn wait_a_little(&mut self, what: &'static str, deadline: Instant) -> Result<(), ClusterError> {
+    async fn answers(&self, client: &Client, deadline: Instant) -> Result<(), ClusterError> {
+        while text(client, "/readyz").await.is_err() {
+            self.wait_a_little("the start of the API server", deadline).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_a_little(&self, what: &'static str, deadline: Instant) -> Result<(), ClusterError> {
         if Instant::now() > deadline {
             return Err(ClusterError::Late(what, PATIENCE));
         }
-        self.components.iter_mut().try_for_each(Component::check)?;
+        self.components().iter_mut().try_for_each(Component::check)?;
         tokio::time::sleep(POLL).await;
         Ok(())
+    }
+
+    /// etcd, the API server, and once that answers the controller manager.
+    fn components(&self) -> MutexGuard<'_, Vec<Component>> {
+        self.components.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,9 +256,9 @@ fn free_ports<const N: usize>() -> Result<[u16; N], ClusterError> {
     Ok(ports)
 }
 
-fn etcd_flags(directory: &Path, client: u16, peer: u16) -> Vec<String> {
-    let peer = format!("http://127.0.0.1:{peer}");
-    let client = format!("http://127.0.0.1:{client}");
+fn etcd_flags(directory: &Path, ports: Ports) -> Vec<String> {
+    let peer = format!("http://127.0.0.1:{}", ports.etcd_peer);
+    let client = format!("http://127.0.0.1:{}", ports.etcd);
     vec![
         format!("--data-dir={}/etcd", directory.display()),
         format!("--listen-client-urls={client}"),
@@ -229,11 +271,11 @@ fn etcd_flags(directory: &Path, client: u16, peer: u16) -> Vec<String> {
     ]
 }
 
-fn api_server_flags(directory: &Path, etcd: u16, port: u16) -> Vec<String> {
+fn api_server_flags(directory: &Path, Ports { etcd, api, .. }: Ports) -> Vec<String> {
     let directory = directory.display();
     vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd}"),
-        format!("--secure-port={port}"),
+        format!("--secure-port={api}"),
         "--bind-address=127.0.0.1".to_owned(),
         "--advertise-address=127.0.0.1".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),

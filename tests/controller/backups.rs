@@ -237,3 +237,45 @@ async fn a_backup_without_secrets_serves_its_keys_and_signs_with_a_new_one() {
     rig.until_quiet(1.0).await;
     rig.finish_discreetly().await;
 }
+
+/// The spec comes from Git, and names the keys that must not be trusted again; the backup is from before.
+#[tokio::test]
+async fn a_backup_from_before_a_revocation_brings_no_revoked_key_back() {
+    let (backup, signer) = taken_in_a_rotation("unrevoked").await;
+    let rig = Rig::start("revoked").await;
+    let modes = json!({ "revokedKeys": [{ "keyID": &signer.kid, "mode": "Immediate" }] });
+    backup.with_spec(&modes).aged(2 * DAY).without_status().restore(&rig).await;
+    let next = until_nudged(&rig, "another key", async || rig.signer().await.filter(|now| now.kid != signer.kid)).await;
+    assert_eq!(next.term, signer.term + 1);
+    rig.until_settled().await;
+    rig.until_quiet(1.0).await;
+    assert!(rig.get("secrets", &signer.key).await.is_none(), "its private half is destroyed");
+    let revoked = rig.get("signingkeys", &signer.key).await.unwrap();
+    assert!(revoked["spec"]["lifecycle"]["revocationTime"].is_string());
+    assert_eq!(rig.status().await["revocations"][0]["keyID"], signer.kid);
+    for server in 0..2 {
+        assert!(!rig.witness().looks(server).last().unwrap().has(&signer.kid), "server {server} serves it");
+    }
+
+    // Nor does it come back with a second restore, over what is there.
+    backup_again(&rig, &signer).await;
+    rig.finish_discreetly().await;
+}
+
+/// The Key Secret and the Signer Secret of old come back.
+async fn backup_again(rig: &Rig, revoked: &Signer) {
+    let mut backup = rig.get("secrets", "pay-signing-key").await.unwrap();
+    let (now, labels) = (rig.signer().await.unwrap(), backup["metadata"]["labels"].take());
+    let metadata = json!({ "name": revoked.key, "labels": labels });
+    rig.create("secrets", &json!({ "metadata": metadata, "immutable": true, "data": revoked.data })).await;
+    let annotations = json!({ "keyset.dev/key-id": revoked.kid, "keyset.dev/signing-key": revoked.key });
+    let patch = json!({ "metadata": { "annotations": annotations }, "data": revoked.data });
+    rig.patch("secrets", "pay-signing-key", patch).await;
+    until_nudged(rig, "the end of what came back", async || {
+        let signer = rig.signer().await.filter(|signer| signer.kid == now.kid)?;
+        rig.get("secrets", &revoked.key).await.is_none().then_some(signer)
+    })
+    .await;
+    rig.until_settled().await;
+    rig.until_quiet(1.0).await;
+}

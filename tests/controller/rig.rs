@@ -23,7 +23,7 @@ pub(crate) const SET: &str = "pay";
 
 /// Drop ends its processes. Call `finish` at the end of a test: it holds the history against the laws.
 pub(crate) struct Rig {
-    pub(crate) cluster: &'static Cluster,
+    pub(crate) cluster: Arc<Cluster>,
     pub(crate) namespace: String,
     pub(crate) client: Client,
     pub(crate) controller_api: Proxy,
@@ -53,14 +53,17 @@ impl Rig {
 
     /// Starts two servers.
     pub(crate) async fn without_controller(namespace: &str) -> Self {
-        let cluster = crate::cluster().await;
+        Self::without_controller_on(crate::cluster().await, namespace).await
+    }
+
+    pub(crate) async fn without_controller_on(cluster: Arc<Cluster>, namespace: &str) -> Self {
         let client = cluster.client().await.unwrap();
         let object: Namespace = serde_json::from_value(json!({ "metadata": { "name": namespace } })).unwrap();
         Api::all(client.clone()).create(&PostParams::default(), &object).await.unwrap();
         let mut rig = Self {
-            cluster,
             namespace: namespace.to_owned(),
             controller_api: Proxy::start(cluster.client().await.unwrap(), namespace).await,
+            cluster,
             server_apis: Mutex::default(),
             client,
             controller: None,
@@ -132,7 +135,7 @@ impl Rig {
     fn process(&self, command: &str, api: &Proxy, arguments: &[&str]) -> Process {
         let mut logs = self.logs.lock().unwrap();
         let name = format!("{}-{command}-{}", self.namespace, logs.len());
-        let process = Process::start(self.cluster, &name, api.address, arguments);
+        let process = Process::start(&self.cluster, &name, api.address, arguments);
         logs.push(process.log.clone());
         process
     }
