@@ -56,7 +56,7 @@ demo: cluster ## Watch keys rotate while tokens are signed and verified; KEEP=1 
 	cargo run --locked --example demo -- $(if $(KEEP),--keep)
 
 soak: cluster ## Let users, accidents and SIGKILL at 25 sets for MINUTES=10, from a SEED; 0 failures or exit code 1.
-	cargo run --locked --example soak -- --minutes $(MINUTES) --seed $(SEED)
+	cargo run --release --locked --example soak -- --minutes $(MINUTES) --seed $(SEED)
 
 bench: cluster ## Print what the operator costs: time, API writes, memory.
 	cargo bench --locked
