@@ -1,5 +1,5 @@
 //! The documents name what the code has: every condition, reason and event, and no other.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{collections::BTreeSet, fs};
 
@@ -26,6 +26,25 @@ fn docs_conditions_md_lists_every_event() {
     let known: BTreeSet<_> = known.into_iter().map(|(_, text)| text.trim_end_matches("\",").to_owned()).collect();
     assert!(known.len() > 10);
     assert_eq!(cells("## Events", 1), known);
+}
+
+/// Each row names a test on the real API server, and that test runs.
+#[test]
+fn docs_guarantees_accidents_md_names_tests_that_there_are() {
+    let files = fs::read_dir("tests/controller").unwrap();
+    let sources: Vec<String> = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let document = fs::read_to_string("docs/guarantees-accidents.md").unwrap();
+    let rows = document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| accident"));
+    let names: Vec<&str> = rows.map(|row| row.split('|').nth(3).unwrap().trim().trim_matches('`')).collect();
+    assert!(names.len() > 40);
+    for name in names {
+        let function = format!("async fn {name}(");
+        let source = sources.iter().find(|source| source.contains(&function));
+        let source = source.unwrap_or_else(|| panic!("there is no test {name}"));
+        let attributes = source.split(&function).next().unwrap().rsplit("\n\n").next().unwrap();
+        assert!(attributes.contains("#[tokio::test"), "{name} is no test");
+        assert!(!attributes.contains("#[ignore"), "{name} does not run");
+    }
 }
 
 /// The values of `pub const NAME: &str = "value";`.

@@ -61,7 +61,6 @@ async fn a_backup_of_day_0_on_day_40_signs_with_the_key_that_signs_by_then() {
 
 /// While its KeySet is not restored yet, a set looks like one that was retained, and is served.
 #[tokio::test]
-#[ignore = "needs the rule that who serves the restored document is no witness"]
 async fn a_backup_of_day_0_whose_key_set_comes_last_signs_with_the_key_that_signs_by_then() {
     let backup = of_day_0("day-0-retained").await;
     signs_with_the_second_key("day-40-retained", backup.key_set_last()).await;
