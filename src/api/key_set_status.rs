@@ -101,6 +101,13 @@ pub struct PublicationStatus {
     pub key_count: Option<i32>,
 }
 
+impl PublicationStatus {
+    /// Whether servers may serve a document of that digest.
+    pub fn accepts(&self, digest: &Digest) -> bool {
+        self.digest.as_ref() == Some(digest) || self.previous_digests.contains(digest)
+    }
+}
+
 /// NextTransition is what happens next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

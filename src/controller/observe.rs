@@ -22,7 +22,7 @@ use crate::jose::{Algorithm, Digest, JwkSet, KeyId};
 use crate::key_material::KeyPair;
 use crate::lifecycle::{
     ConfigMapContent, Contract, Import, Key, Observed, ObservedKeySet, Ownership, PrivateHalf, Published, Signer,
-    SignerContent, SignerSecret, Stray, ahead,
+    SignerContent, SignerSecret, Stray, sought,
 };
 
 /// Looks at a KeySet and all that belongs to it. `None`: there is no such KeySet, or it is being deleted.
@@ -62,7 +62,7 @@ pub(super) async fn observe(
     let (obstacle, witness) = (None, None);
     let mut observed =
         Observed { key_set, keys, undecodable, strays, imports, obstacle, signer, published, pass, witness, clock };
-    if let Some((sweep, replica)) = sweep.zip(ahead(&observed)) {
+    if let Some((sweep, replica)) = sweep.zip(sought(&observed)) {
         observed.witness = context.prober.witness(&sweep, replica, &set).await;
     }
     Ok(Some(observed))
@@ -157,19 +157,22 @@ fn private_half(secret: Option<&Secret>, key_set: &KeySet, key: &SigningKey) -> 
     })
 }
 
-/// Key Secrets without a SigningKey, under the names around the signer's and the first ones. Only until the KeySet is
-/// claimed: Secrets cannot be listed, and later every name is known from the status.
+/// Key Secrets without a SigningKey, under the names that the status tells of. Until the KeySet is claimed it tells of none,
+/// and Secrets cannot be listed: then under the names around the signer's and the first ones.
 async fn strays(objects: &Objects, key_set: &KeySet, keys: &[Key], signer: &Signer) -> Result<Vec<Stray>, Error> {
-    if key_set.status.as_ref().is_some_and(|status| status.observed_uid == key_set.uid()) {
-        return Ok(Vec::new());
-    }
     let prefix = format!("{}-", key_set.name_any());
-    let signing = match signer {
-        Signer::Ours(signer) => signer.key_name.strip_prefix(&prefix).and_then(|sequence| sequence.parse::<i64>().ok()),
-        Signer::Absent | Signer::Foreign | Signer::Illegible(_) => None,
+    let sequence = |name: &str| name.strip_prefix(&prefix).and_then(|sequence| sequence.parse::<i64>().ok());
+    let claimed = key_set.status.as_ref().filter(|status| status.observed_uid == key_set.uid());
+    let sequences: BTreeSet<i64> = if let Some(status) = claimed {
+        status.keys.iter().filter_map(|key| sequence(&key.name)).collect()
+    } else {
+        let signing = match signer {
+            Signer::Ours(signer) => sequence(&signer.key_name),
+            Signer::Absent | Signer::Foreign | Signer::Illegible(_) => None,
+        };
+        let around = signing.into_iter().flat_map(|sequence| sequence - STRAYS_AROUND..=sequence + STRAYS_AROUND);
+        (1..=STRAYS_AROUND).chain(around).filter(|sequence| *sequence > 0).collect()
     };
-    let around = signing.into_iter().flat_map(|sequence| sequence - STRAYS_AROUND..=sequence + STRAYS_AROUND);
-    let sequences: BTreeSet<i64> = (1..=STRAYS_AROUND).chain(around).filter(|sequence| *sequence > 0).collect();
     let missing = sequences.into_iter().filter(|sequence| keys.iter().all(|key| key.sequence != *sequence));
     let secrets = try_join_all(missing.map(async |sequence| {
         let secret = objects.secret(&format!("{prefix}{sequence}")).await?;

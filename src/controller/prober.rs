@@ -120,7 +120,7 @@ impl Prober {
         let document = self.fetch(url, &format!("{SERVED_PATH}/{}", set.0)).await.ok();
         let document = document.filter(|document| Digest::of(document) == served.digest);
         let set = document.and_then(|document| JwkSet::parse(&document).ok());
-        Some(Witness { revision: served.revision, set })
+        Some(Witness { digest: served.digest.clone(), set })
     }
 
     /// The URL of each endpoint, or why one is not known.

@@ -46,12 +46,12 @@ pub(super) fn adopt(view: &View<'_>) -> Vec<Effect> {
         .collect()
 }
 
-/// Writes a SigningKey for every Key Secret that has none when status and records are lost, before the KeySet is claimed:
-/// what signs must not be unpublished by the loss (PROTOCOL 8).
+/// Writes a SigningKey for every Key Secret whose record is lost: before the KeySet is claimed, and later where the status
+/// tells of it. What signs must not be unpublished by the loss (PROTOCOL 8).
 ///
 /// Every one but the signer's counts as retired now, as nobody knows any more whether it ever signed.
 pub(super) fn adopt_strays(view: &View<'_>) -> Vec<Effect> {
-    if view.prior().is_some() || !may_adopt(view) {
+    if !may_adopt(view) {
         return Vec::new();
     }
     let adopted = |stray: &Stray| {

@@ -46,7 +46,7 @@ pub use observed::{
     Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Witness,
 };
 pub use plan::plan;
-pub use restore::ahead;
+pub use restore::sought;
 
 #[cfg(test)]
 mod tests;

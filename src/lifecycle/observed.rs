@@ -18,8 +18,8 @@ pub struct Observed {
     pub keys: Vec<Key>,
     /// Names of SigningKeys that could not be decoded. They count as present and freeze every forward step.
     pub undecodable: Vec<String>,
-    /// Key Secrets of ours that no SigningKey names, around the names where some may be. Looked for only until the KeySet
-    /// is claimed: what was made before, when status and records are lost.
+    /// Key Secrets of ours that no SigningKey names: where the status names a key, and around the names where some may be
+    /// until the KeySet is claimed, when status and records are lost.
     pub strays: Vec<Stray>,
     /// Entries of `importedKeys` that no SigningKey stands for yet.
     pub imports: Vec<Import>,
@@ -31,7 +31,7 @@ pub struct Observed {
     pub published: Published,
     /// The latest look at the replicas, if any was taken.
     pub pass: Option<Pass>,
-    /// What a replica serves that is ahead of the objects ([`super::ahead`]).
+    /// What a replica serves that the objects do not show ([`super::sought`]).
     pub witness: Option<Witness>,
     /// Whether `now` may be believed.
     pub clock: Clock,
@@ -253,11 +253,11 @@ pub struct ServedKeys {
     pub ages: BTreeMap<KeyId, Option<SignedDuration>>,
 }
 
-/// A later set than the objects know of: they came back from a backup (PROTOCOL 9).
+/// A document that only a replica has: the ConfigMap is lost, or all objects came back from a backup (PROTOCOL 3 and 9).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Witness {
-    /// Revision of the set.
-    pub revision: i64,
+    /// Digest of the document.
+    pub digest: Digest,
     /// The set; `None` if it could not be fetched.
     pub set: Option<JwkSet>,
 }

@@ -43,7 +43,7 @@ type Rule = fn(&View<'_>) -> Vec<Effect>;
 const RULES: &[(&str, Rule)] = &[
     // Before any status, because a status acknowledges the generation that asks for them.
     ("record longer promises", ledger::record_promise),
-    ("adopt Key Secrets without a record", adopt::adopt_strays),
+    ("adopt Key Secrets whose record is lost", adopt::adopt_strays),
     ("give signers the key of today", restore::catch_up),
     ("claim the KeySet", publication::claim),
     ("record lost evidence", publication::record_lost_evidence),

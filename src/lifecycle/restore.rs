@@ -16,13 +16,32 @@ use super::schedule::{Rotation, Successor, Window};
 use super::signer::bar;
 use super::view::{Step, View};
 use crate::api::{Lifecycle, Origin, RotationMode, RotationReason};
-use crate::jose::JwkSet;
+use crate::jose::{Digest, JwkSet};
 
-/// The replica that serves a later set than the objects know of, if one does: its document is the witness.
+/// The replica whose document is sought: one that serves a later set than the objects know of, or, where the ConfigMap does
+/// not hold an accepted document, one that does.
+pub fn sought(observed: &Observed) -> Option<&Replica> {
+    let status = &observed.key_set.status;
+    let prior = status.observed_uid.as_deref() == Some(observed.key_set.uid.as_str());
+    let accepted = status.publication.as_ref().filter(|_| prior);
+    let is_lawful = |digest: &Digest| accepted.is_some_and(|it| it.accepts(digest));
+    let held = match &observed.published {
+        Published::Ours(document) => document.digest.as_ref().is_some_and(is_lawful),
+        Published::Absent | Published::Foreign => false,
+    };
+    let replicas = observed.pass.iter().flat_map(|pass| &pass.replicas);
+    let lawful = || {
+        let mut holders = replicas.filter(|it| it.served.as_ref().is_some_and(|served| is_lawful(&served.digest)));
+        holders.next().filter(|_| !held)
+    };
+    ahead(observed).or_else(lawful)
+}
+
+/// A later set than the objects know of.
 ///
 /// A set of another KeySet of that name counts only if this one has signed: a KeySet that was deleted and made anew owes the
 /// keys of before nothing.
-pub fn ahead(observed: &Observed) -> Option<&Replica> {
+fn ahead(observed: &Observed) -> Option<&Replica> {
     let Observed { key_set, published, pass, .. } = observed;
     let prior = key_set.status.observed_uid.as_deref() == Some(key_set.uid.as_str());
     let accepted = key_set.status.publication.as_ref().filter(|_| prior);
@@ -53,7 +72,7 @@ pub(super) fn follow(view: &View<'_>) -> Vec<Effect> {
 /// Whether a set may be accepted: its revision ends what the witness says, so nothing of that may be left to do.
 pub(super) fn is_followed(view: &View<'_>) -> bool {
     let recorded = |set: &JwkSet| set.keys().iter().all(|jwk| view.key(jwk.kid()).is_some());
-    view.observed.witness.is_none() || (witnessed(view).is_some_and(recorded) && steps(view).is_empty())
+    later(view).is_none() || (witnessed(view).is_some_and(recorded) && steps(view).is_empty())
 }
 
 fn steps(view: &View<'_>) -> Vec<Effect> {
@@ -82,9 +101,13 @@ fn steps(view: &View<'_>) -> Vec<Effect> {
     leaving.iter().map(removed).collect()
 }
 
-/// The set of the witness, which counts as published.
+/// The set of the witness, if it is a later one; it counts as published.
 pub(super) fn witnessed<'a>(view: &View<'a>) -> Option<&'a JwkSet> {
-    view.observed.witness.as_ref().and_then(|Witness { set, .. }| set.as_ref())
+    later(view)?.set.as_ref()
+}
+
+fn later<'a>(view: &View<'a>) -> Option<&'a Witness> {
+    view.observed.witness.as_ref().filter(|witness| !view.publication().is_some_and(|it| it.accepts(&witness.digest)))
 }
 
 /// Who signs if the witness does not serve the key that does: the newest key that both know. Without one the same key goes

@@ -83,13 +83,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The published set, if its digest is accepted: its kids are ours whatever else is lost.
+    /// The published set, if its digest is accepted: its kids are ours whatever else is lost. Without the ConfigMap, what
+    /// a replica still serves of it.
     pub(super) fn accepted_set(&self) -> Option<&'a JwkSet> {
-        let config_map = self.config_map()?;
-        let digest = config_map.digest.as_ref()?;
         let publication = self.publication()?;
-        let accepted = publication.digest.as_ref() == Some(digest) || publication.previous_digests.contains(digest);
-        config_map.set.as_ref().filter(|_| accepted)
+        let held = self.config_map().filter(|it| it.digest.as_ref().is_some_and(|digest| publication.accepts(digest)));
+        let served = || self.observed.witness.as_ref().filter(|witness| publication.accepts(&witness.digest));
+        held.map_or_else(|| served()?.set.as_ref(), |config_map| config_map.set.as_ref())
     }
 
     /// The set in the ConfigMap, if it is the very one that was decided last.

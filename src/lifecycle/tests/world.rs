@@ -13,7 +13,7 @@ use crate::api::{KeySetSpec, KeySetStatus, RotationReason};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
     Clock, Fence, Import, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published, Replica, ServedKeys, Signer,
-    Stray, Witness, ahead, plan,
+    Stray, Witness, plan, sought,
 };
 
 /// The cluster.
@@ -170,8 +170,8 @@ impl World {
             let served = self.servers.iter().filter_map(|server| server.served.as_ref());
             served.map(|(_, set)| set).find(|set| Digest::of(set.to_json().as_bytes()) == *digest).cloned()
         };
-        let served = ahead(&observed).and_then(|replica| replica.served.as_ref());
-        observed.witness = served.map(|it| Witness { revision: it.revision, set: document(&it.digest) });
+        let served = sought(&observed).and_then(|replica| replica.served.as_ref());
+        observed.witness = served.map(|it| Witness { digest: it.digest.clone(), set: document(&it.digest) });
         observed
     }
 
