@@ -41,6 +41,8 @@ pub mod signer {
     pub const BARRED_KEY_IDS: &str = "keyset.dev/barred-key-ids";
     /// The name of the SigningKey.
     pub const SIGNING_KEY: &str = "keyset.dev/signing-key";
+    /// UID of the KeySet that it was written for: another one means a restore, or a KeySet that was made anew.
+    pub const KEY_SET_UID: &str = "keyset.dev/keyset-uid";
     /// Why the active key changed: a `RotationReason`.
     pub const ROTATION_REASON: &str = "keyset.dev/rotation-reason";
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use serde::Serialize;
 use serde_json::json;
@@ -206,7 +207,7 @@ impl Pass<'_> {
         let pair = self.signing_pair(&name, record).await?;
         let data =
             pair.signer_secret_data().map_err(|source| Error::Key { object: format!("Secret {name}"), source })?;
-        let mut metadata = self.metadata(&name, signer_annotations(record));
+        let mut metadata = self.metadata(&name, signer_annotations(record, &self.key_set.uid));
         let Some(fence) = fence else { return self.objects.create(&Secret::new(metadata, None, data)).await };
         let found = self.objects.secret(&name).await?;
         if found.as_ref().is_some_and(|secret| secret.immutable == Some(true)) {
@@ -241,6 +242,12 @@ impl Pass<'_> {
         revision: i64,
     ) -> Result<(), Error> {
         let name = self.key_set.config_map_name();
+        // The ConfigMap was read after the KeySet: its fence alone would let a set pass that was decided before the other
+        // controller accepted the one that is there.
+        let current = self.objects.undecoded_key_set(&self.key_set.name).await?;
+        if current.and_then(|it| it.resource_version()).as_ref() != Some(&self.key_set.resource_version) {
+            return Err(Error::Conflict { object: format!("KeySet {}", self.key_set.name) });
+        }
         let annotations =
             [(names::config_map::REVISION, revision.to_string()), (names::config_map::DIGEST, digest.to_string())];
         let annotations = annotations.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -329,10 +336,11 @@ impl Pass<'_> {
     }
 }
 
-fn signer_annotations(record: &SignerRecord) -> BTreeMap<String, String> {
+fn signer_annotations(record: &SignerRecord, key_set_uid: &str) -> BTreeMap<String, String> {
     let barred: Vec<&str> = record.barred.iter().map(KeyId::as_str).collect();
     let reason = serde_json::to_value(record.reason).ok().and_then(|it| it.as_str().map(ToOwned::to_owned));
     let annotations = [
+        (names::signer::KEY_SET_UID, Some(key_set_uid.to_owned())),
         (names::signer::TERM, Some(record.term.to_string())),
         (names::signer::KEY_ID, Some(record.key_id.to_string())),
         (names::signer::SIGNING_KEY, Some(record.key_name.clone())),

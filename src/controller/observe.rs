@@ -257,6 +257,7 @@ fn signer_record(secret: &Secret, key_set: &KeySet) -> Option<SignerSecret> {
         barred: barred.split_whitespace().filter_map(|kid| KeyId::try_from(kid).ok()).collect(),
         key_id,
         reason,
+        key_set_uid: annotation(names::signer::KEY_SET_UID).map(ToOwned::to_owned),
         content,
         ownership: open(secret.immutable, ownership(&secret.metadata, key_set)),
     })

@@ -170,6 +170,8 @@ pub struct SignerSecret {
     pub barred: BTreeSet<KeyId>,
     /// Why it took over.
     pub reason: RotationReason,
+    /// UID of the KeySet that it was written for.
+    pub key_set_uid: Option<String>,
     /// Whether the data is what the record says.
     pub content: SignerContent,
     /// Owner reference.

@@ -3,7 +3,7 @@
 //! A replica that still serves a later set is a witness: what it serves stays published, keys that it no longer serves do
 //! not come back, and signers get a key that both know. Without a witness, signers get the key that was planned for
 //! today, and the status tells until when verifiers may not know it. What is revoked is revoked again by the spec.
-//! Absent on purpose: any way to tell a restore from a loss of the status; both are answered alike.
+//! Absent on purpose: any use of this for a status that is lost alone.
 
 use jiff::SignedDuration;
 
@@ -146,6 +146,10 @@ pub(super) fn planned<'a>(view: &View<'a>) -> Option<&'a Key> {
         return None;
     }
     let signer = view.signer().filter(|signer| view.key(&signer.key_id).is_some_and(|key| !key.is_over()))?;
+    // A status that is lost alone costs time and nothing else: the objects are those of this very KeySet.
+    if signer.key_set_uid.as_ref() == Some(&key_set.uid) {
+        return None;
+    }
     let mut due = view.contract.due(RotationMode::Interval, &key_set.uid, signer.activation_time)?;
     let mut planned = None;
     for key in view.staged().filter(|key| view.is_eligible(key) && was_published(view, key)) {

@@ -350,6 +350,7 @@ impl Mind {
                 let known = plan.status.keys.iter().find(|key| key.key_id.as_ref() == Some(&record.key_id));
                 let early = known.and_then(|key| key.earliest_activation_time).is_none_or(|time| time > now);
                 let signer = SignerSecret {
+                    key_set_uid: Some(cast::UID.to_owned()),
                     fence: self::fence(),
                     term: record.term,
                     key_id: record.key_id.clone(),

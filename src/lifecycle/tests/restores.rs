@@ -83,6 +83,8 @@ fn servers_that_took_up_the_restored_document_are_no_witness() {
 fn a_lost_status_alone_rotates_nothing() {
     let mut world = World::at_defaults();
     world.run_for("719h");
+    // The rotation is overdue by then.
+    world.advance_to(world.after("10h"));
     world.key_set.status = KeySetStatus::default();
     world.settle();
     assert_eq!(world.signing_name().as_deref(), Some("pay-1"));

@@ -108,6 +108,7 @@ impl World {
             replaced: record.replaced,
             barred: record.barred,
             reason: record.reason,
+            key_set_uid: Some(self.key_set.uid.clone()),
             content: SignerContent::Intact,
             ownership: Ownership::AsWanted,
         });
