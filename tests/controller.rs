@@ -79,5 +79,6 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
-const PATIENCE: Duration = Duration::from_mins(1);
+/// A loaded machine takes its time; only a test that fails waits as long.
+const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(50);

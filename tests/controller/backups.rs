@@ -140,7 +140,7 @@ async fn what_was_recorded_by_a_clock_an_hour_ahead_is_kept_and_nothing_is_early
 /// Backup tools skip what is there: then only what had lawfully ended comes back.
 #[tokio::test]
 async fn a_restore_beside_live_objects_brings_no_key_back_to_life() {
-    for (namespace, history_limit) in [("beside", 3), ("beside-pruned", 0)] {
+    let one = async |(namespace, history_limit): (&str, i32)| {
         let rig = Rig::start(namespace).await;
         rig.apply(json!({ "retention": { "historyLimit": history_limit } })).await;
         rig.until_settled().await;
@@ -151,7 +151,8 @@ async fn a_restore_beside_live_objects_brings_no_key_back_to_life() {
         nudge(&rig).await;
         comes_to_rest(&rig, &signer, &old.into_values().collect::<Vec<_>>()).await;
         rig.finish().await;
-    }
+    };
+    futures::future::join_all([("beside", 3), ("beside-pruned", 0)].map(one)).await;
 }
 
 /// Others overwrite it: the Signer Secret of old, the ConfigMap of old, and what the API server lets through of the rest.

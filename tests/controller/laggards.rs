@@ -79,7 +79,7 @@ async fn a_server_with_a_stale_cache_holds_back_the_next_key_until_it_has_caught
 /// The write of a switch gets stuck; another leader makes that switch and the next one; then it arrives.
 #[tokio::test]
 async fn a_switch_that_arrives_after_the_leader_has_changed_is_void() {
-    for (namespace, number) in [("late-switch", 1), ("late-record", 2), ("late-status", 3)] {
+    let one = async |(namespace, number): (&str, usize)| {
         let mut rig = Rig::start(namespace).await;
         rig.apply(json!({})).await;
         let first = rig.until_settled().await;
@@ -108,7 +108,8 @@ async fn a_switch_that_arrives_after_the_leader_has_changed_is_void() {
         assert_eq!(rig.until_settled().await, signer, "{namespace}");
         rig.controller = Some(second);
         rig.finish().await;
-    }
+    };
+    futures::future::join_all([("late-switch", 1), ("late-record", 2), ("late-status", 3)].map(one)).await;
 }
 
 /// A leader that was stopped for longer than its Lease goes on where it was.
