@@ -9,6 +9,8 @@
 mod backup;
 #[path = "controller/backups.rs"]
 mod backups;
+#[path = "controller/brought.rs"]
+mod brought;
 #[path = "controller/clocks.rs"]
 mod clocks;
 #[path = "cluster/mod.rs"]
@@ -38,10 +40,14 @@ mod repairs;
 mod requests;
 #[path = "controller/restores.rs"]
 mod restores;
+#[path = "controller/revocations.rs"]
+mod revocations;
 #[path = "controller/rig.rs"]
 mod rig;
 #[path = "controller/rollback.rs"]
 mod rollback;
+#[path = "controller/verbs.rs"]
+mod verbs;
 #[path = "controller/witness.rs"]
 mod witness;
 

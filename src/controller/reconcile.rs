@@ -83,12 +83,15 @@ fn names_after(observed: &Observed, plan: &Plan) -> BTreeSet<String> {
 
 fn settled(context: &Context, uid: &str, plan: &Plan) -> Action {
     context.metrics.settled();
-    if plan.is_stalled() {
-        // Somebody must take an object away that may be of a kind that is not watched.
-        return Action::requeue(context.backoff.failed(uid));
-    }
-    context.backoff.forget(uid);
-    Action::requeue(wait_until(plan.wake_at, now(), uid))
+    // A stall ends when somebody puts an object right that may be of a kind that is not watched.
+    let longest = if plan.is_stalled() {
+        context.backoff.failed(uid)
+    } else {
+        context.backoff.forget(uid);
+        // Secrets are not watched.
+        spread(LONGEST_WAIT, uid)
+    };
+    Action::requeue(wait_until(plan.wake_at, now(), longest))
 }
 
 fn gone(context: &Context, uid: &str) -> Action {
@@ -97,9 +100,8 @@ fn gone(context: &Context, uid: &str) -> Action {
     Action::await_change()
 }
 
-/// At the time that the plan names, and at the latest after ten minutes: Secrets are not watched.
-fn wait_until(wake_at: Option<Timestamp>, now: Timestamp, uid: &str) -> Duration {
-    let longest = spread(LONGEST_WAIT, uid);
+/// Until the time that the plan names: what a stalled set owes its other keys is due all the same.
+fn wait_until(wake_at: Option<Timestamp>, now: Timestamp, longest: Duration) -> Duration {
     // A timer may fire a little early by the wall clock, and the plan would then see nothing to do.
     let wake_at = wake_at.map(|time| Duration::try_from(time.duration_since(now)).unwrap_or_default() + ROUNDED_UP);
     wake_at.map_or(longest, |wait| wait.min(longest))
@@ -116,13 +118,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_for_the_plan_and_never_longer_than_the_resync() {
+    fn waits_for_the_plan_and_never_longer_than_the_resync_or_the_backoff() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let in_a_minute = now + jiff::SignedDuration::from_mins(1);
-        assert_eq!(wait_until(Some(in_a_minute), now, "a"), Duration::from_millis(60_001));
-        assert_eq!(wait_until(Some(now), in_a_minute, "a"), ROUNDED_UP);
-        let resync = wait_until(None, now, "a");
-        assert!(resync >= LONGEST_WAIT && resync <= LONGEST_WAIT * 11 / 10);
-        assert_eq!(wait_until(Some(now + jiff::SignedDuration::from_hours(9)), now, "a"), resync);
+        assert_eq!(wait_until(Some(in_a_minute), now, LONGEST_WAIT), Duration::from_millis(60_001));
+        assert_eq!(wait_until(Some(now), in_a_minute, LONGEST_WAIT), ROUNDED_UP);
+        assert_eq!(wait_until(None, now, LONGEST_WAIT), LONGEST_WAIT);
+        assert_eq!(wait_until(Some(now + jiff::SignedDuration::from_hours(9)), now, LONGEST_WAIT), LONGEST_WAIT);
+        assert_eq!(wait_until(Some(in_a_minute), now, Duration::from_secs(1)), Duration::from_secs(1));
     }
 }

@@ -293,6 +293,11 @@ impl Rig {
         jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap().to_string()
     }
 
+    /// Lays `spec` over that of the KeySet.
+    pub(crate) async fn edit(&self, spec: Value) {
+        self.patch("keysets", SET, json!({ "spec": spec })).await;
+    }
+
     pub(crate) fn witness(&self) -> &Witness {
         &self.witness
     }
@@ -328,6 +333,14 @@ impl Rig {
         let written = self.controller_api.writes();
         let written = written.iter().filter(|call| call.resource == "secrets");
         private.extend(crate::witness::private(written.map(|call| &call.body["data"])));
+        let mut public = Vec::new();
+        for resource in ["keysets", "signingkeys", "configmaps", "events"] {
+            public.extend(self.list(resource).await);
+        }
+        let public = Value::from(public).to_string();
+        assert!(!public.contains("PRIVATE KEY"), "a private key is in an object of {}", self.namespace);
+        let told = private.iter().any(|secret| public.contains(secret.as_str()));
+        assert!(!told, "a private key is in an object of {}", self.namespace);
         for log in self.logs.lock().unwrap().iter() {
             let text = fs::read_to_string(log).unwrap();
             assert!(
