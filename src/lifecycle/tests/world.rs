@@ -140,7 +140,7 @@ impl World {
     /// As a backup is restored into a new cluster: no status, another UID, servers that know nothing.
     pub(super) fn restore(&mut self, backup: Backup) {
         self.roll_back(backup);
-        self.key_set.uid = "uid-2".to_owned();
+        "uid-2".clone_into(&mut self.key_set.uid);
         self.key_set.status = KeySetStatus { observed_generation: Some(-1), ..KeySetStatus::default() };
         for index in 0..self.servers.len() {
             self.restart_server(index);
