@@ -223,7 +223,7 @@ pub(super) fn imported(
     }
     let algorithm = entry.algorithm.unwrap_or(algorithm);
     KeyPair::import(&secret.data, key, algorithm, entry.key_id.as_ref())
-        .map_err(|error| format!("entry {key} of Secret {name}: {error}"))
+        .map_err(|error| format!("Secret {name}: {error}"))
 }
 
 fn signer(secret: Option<Secret>, key_set: &KeySet) -> Result<Signer, Error> {

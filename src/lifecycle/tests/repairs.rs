@@ -171,10 +171,32 @@ fn a_changed_algorithm_waits_its_lead_and_is_announced() {
     world.edit(|spec| spec.algorithm = crate::jose::Algorithm::EdDSA);
     world.run_for("1m");
     assert_eq!(world.condition("MixedAlgorithms").as_deref(), Some("True/Migrating"));
-    world.run_for("720h");
+    let told = |world: &World| {
+        world.key_set.status.conditions.iter().find(|it| it.r#type == "MixedAlgorithms").unwrap().message.clone()
+    };
+    assert!(told(&world).contains("until the keys of the old algorithm have retired and left"), "{}", told(&world));
+    assert!(told(&world).contains("go-oidc"), "it names verifiers that drop a whole mixed set");
+    world.run_for("700h");
     assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
-    world.run_for("100h");
+    let end = world.key(1).lifecycle.earliest_removal_time.unwrap();
+    assert!(told(&world).contains(&format!("until {end}")), "{}", told(&world));
+    world.run_until(end);
     assert_eq!(world.condition("MixedAlgorithms"), None);
+}
+
+#[test]
+fn a_changed_key_size_waits_its_lead_and_mixes_nothing() {
+    let mut world = World::new(&json!({"algorithm": "RS256", "tokens": {"maxLifetime": "1h"}}));
+    world.run_for("30h");
+    world.edit(|spec| spec.rsa_key_bits = Some(4096));
+    world.edit(|spec| spec.rotation.after = Some("2026-01-02T08:00:00Z".parse().unwrap()));
+    world.run_for("24h4m");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"), "the standby of the old size is passed over");
+    world.run_for("2m");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+    assert_eq!(world.key(3).rsa_key_bits, Some(4096));
+    assert_eq!(world.condition("MixedAlgorithms"), None, "one family");
+    assert!(world.key(2).lifecycle.removal_time.is_some(), "the standby of the old size has left");
 }
 
 #[test]
