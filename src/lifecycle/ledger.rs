@@ -17,7 +17,9 @@ use crate::api::Lifecycle;
 /// A removed or revoked key is not copied: such a switch is undone instead (`rotate`).
 pub(super) fn record_activation(view: &View<'_>) -> Vec<Effect> {
     let Some((signer, key)) = recordable(view) else { return Vec::new() };
-    if key.lifecycle.term.is_some_and(|term| term >= signer.term) {
+    // At the same term a key that looks retired was retired by mistake: the Signer Secret is the judge.
+    let is_recorded = |term| term > signer.term || (term == signer.term && is_active(&key.lifecycle));
+    if key.lifecycle.term.is_some_and(is_recorded) {
         return Vec::new();
     }
     let activation = [Some(view.now), Some(signer.activation_time), key.lifecycle.retirement_time.map(next_second)];
@@ -41,7 +43,9 @@ pub(super) fn record_retirement(view: &View<'_>) -> Vec<Effect> {
     else {
         return Vec::new();
     };
-    let others = view.observed.keys.iter().filter(|key| key.name != signing.name);
+    // A key of a higher term took over after the Signer Secret was read, or before it was restored: it is no predecessor.
+    let others = view.observed.keys.iter();
+    let others = others.filter(|key| key.name != signing.name && key.lifecycle.term <= Some(signer.term));
     // A revoked key retires like any other: signers may use it for a while yet. So does one that somebody recorded as
     // removed while it signed.
     let seems_active = |key: &Key| is_active(&key.lifecycle);

@@ -60,7 +60,9 @@ impl Claim {
         let mut accepted = Vec::new();
         if let Some((publication, revision)) = publication.and_then(|it| Some((it, it.revision?))) {
             accepted.extend(publication.digest.iter().map(|digest| (digest.clone(), revision)));
-            accepted.extend(publication.previous_digests.iter().map(|digest| (digest.clone(), revision - 1)));
+            // Newest first. Each counts one less, so that a server goes back to none of them from a later one.
+            let previous = publication.previous_digests.iter().zip(1..);
+            accepted.extend(previous.map(|(digest, age)| (digest.clone(), revision - age)));
         }
         let ServedSpec { verifiers, publication } = &key_set.spec;
         let given = publication.config_map_name.clone();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::world::World;
-use crate::lifecycle::{Fence, PrivateHalf, Published, Signer, SignerContent};
+use crate::lifecycle::{Effect, Fence, PrivateHalf, Published, Signer, SignerContent};
 
 fn steady() -> World {
     let mut world = World::at_defaults();
@@ -334,4 +334,33 @@ fn a_restored_status_of_any_generation_is_written_again_and_then_left_alone() {
         let key = world.key(2);
         assert_eq!(key.status.as_ref().unwrap().observed_generation, Some(key.generation), "{restored:?}");
     }
+}
+
+#[test]
+fn a_signer_secret_that_was_read_before_a_switch_retires_nobody() {
+    let mut world = steady();
+    world.run_for("30h");
+    let before = world.signer.clone();
+    world.edit(|spec| spec.rotation.after = Some("2026-01-02T00:00:00Z".parse().unwrap()));
+    // The flip and its record.
+    world.settle_within(2);
+    assert!(world.key(2).is_active());
+    world.signer = before;
+    for effect in world.plan().effects {
+        let Effect::RecordKey { key, .. } = effect else { continue };
+        assert_ne!(key, "pay-2", "the key that has just taken over is retired");
+    }
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
+}
+
+#[test]
+fn the_signing_key_that_is_recorded_as_retired_is_recorded_as_active_again() {
+    let mut world = steady();
+    world.run_for("30h");
+    let now = world.now;
+    world.key_mut(1).lifecycle.retirement_time = Some(now);
+    world.settle();
+    assert!(world.key(1).is_active());
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
 }

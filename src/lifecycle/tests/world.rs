@@ -349,7 +349,8 @@ impl World {
             if Some(&digest) == publication.digest.as_ref() {
                 Some((revision, set))
             } else {
-                publication.previous_digests.contains(&digest).then(|| (revision - 1, set))
+                let age = publication.previous_digests.iter().position(|previous| *previous == digest)?;
+                Some((revision - 1 - i64::try_from(age).unwrap(), set))
             }
         });
         let now = self.now;

@@ -118,7 +118,7 @@ fn a_server_that_starts_between_the_two_writes_serves_the_previous_one() {
     seen.config_map("1", &old);
     seen.is(&Expect::Unknown, Some(Refusal::Unrecorded));
     seen.status(&status(7, &new, &[&document(&[9]), &old]));
-    seen.is(&serve(6, &old), None);
+    seen.is(&serve(5, &old), None);
 }
 
 #[test]
@@ -166,6 +166,19 @@ fn a_previous_digest_is_refused_once_its_successor_was_served() {
     seen.config_map("2", &new);
     seen.config_map("1", &old);
     seen.is(&serve(2, &new), Some(Refusal::LowerRevision));
+}
+
+#[test]
+fn of_two_previous_digests_the_earlier_one_is_refused_once_the_later_one_was_served() {
+    let (first, second, third) = (document(&[1]), document(&[1, 2]), document(&[1, 2, 3]));
+    let mut seen = Seen::started();
+    seen.status(&status(2, &second, &[&first]));
+    seen.config_map("2", &second);
+    seen.status(&status(3, &third, &[&second, &first]));
+    seen.is(&serve(2, &second), None);
+    // A writer that was paused for long.
+    seen.config_map("1", &first);
+    seen.is(&serve(2, &second), Some(Refusal::LowerRevision));
 }
 
 #[test]
