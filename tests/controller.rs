@@ -46,6 +46,8 @@ mod revocations;
 mod rig;
 #[path = "controller/rollback.rs"]
 mod rollback;
+#[path = "controller/verb_crashes.rs"]
+mod verb_crashes;
 #[path = "controller/verbs.rs"]
 mod verbs;
 #[path = "controller/witness.rs"]
