@@ -25,6 +25,8 @@ mod deletions;
 mod edits;
 #[path = "controller/foreign.rs"]
 mod foreign;
+#[path = "controller/guides.rs"]
+mod guides;
 #[path = "controller/laggards.rs"]
 mod laggards;
 mod merge_patch;
