@@ -93,7 +93,7 @@ async fn prepare(rig: &Rig, part: Part) -> bool {
         }
         Part::RevokeAfterSwitch => rig.edit(json!({ "rotation": { "pinnedKeyID": null } })).await,
         Part::Retire => {
-            rig.edit(json!({ "rotation": { "rollbackWindow": "1s" }, "retention": { "margin": "1s" } })).await
+            rig.edit(json!({ "rotation": { "rollbackWindow": "1s" }, "retention": { "margin": "1s" } })).await;
         }
         Part::Import | Part::Announce | Part::RevokeImmediately => return false,
     }
@@ -108,7 +108,7 @@ async fn ask(rig: &Rig, part: Part) {
             rig.edit(json!({ "importedKeys": [{ "name": "legacy", "secretRef": secret_ref, "keyID": "old" }] })).await;
         }
         Part::Announce => {
-            rig.edit(json!({ "externalKeys": [{ "name": "dex", "publicJWK": external("dex-1") }] })).await
+            rig.edit(json!({ "externalKeys": [{ "name": "dex", "publicJWK": external("dex-1") }] })).await;
         }
         Part::RollBack => {
             let first = rig.recorded().await["pay-1"].clone();
