@@ -25,6 +25,8 @@ mod deletions;
 mod edits;
 #[path = "controller/foreign.rs"]
 mod foreign;
+#[path = "controller/guides.rs"]
+mod guides;
 #[path = "controller/laggards.rs"]
 mod laggards;
 mod merge_patch;
@@ -46,6 +48,8 @@ mod revocations;
 mod rig;
 #[path = "controller/rollback.rs"]
 mod rollback;
+#[path = "controller/verb_crashes.rs"]
+mod verb_crashes;
 #[path = "controller/verbs.rs"]
 mod verbs;
 #[path = "controller/witness.rs"]

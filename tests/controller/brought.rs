@@ -17,6 +17,9 @@ macro_rules! seed {
     };
 }
 
+/// Entry, content and consent of a Secret.
+type Source = (&'static str, &'static str, Option<&'static str>);
+
 /// The witness holds the wait of the key against law 1.
 #[tokio::test]
 async fn every_encoding_is_imported_and_the_users_secret_is_left_alone() {
@@ -90,39 +93,38 @@ async fn what_cannot_be_imported_is_told_and_healed_at_the_secret_alone() {
             Some(with("tls.key", pem)),
         ),
     ];
-    let one =
-        async |(namespace, source, why, cure): (&str, Option<(&str, &str, Option<&str>)>, &str, Option<Value>)| {
-            let rig = Rig::start(&format!("import-{namespace}")).await;
-            rig.apply(json!({})).await;
-            let signer = rig.until_settled().await;
-            if let Some((key, content, consent)) = source {
-                secret(&rig, "legacy", key, content, consent).await;
-            }
-            rig.edit(json!({ "importedKeys": [entry("legacy", None)] })).await;
-            refused(&rig, "importedKeys entry legacy: ").await;
-            refused(&rig, why).await;
-            let status = rig.until_condition("Stalled=True/InvalidImport").await;
-            assert!(Rig::has(&status, "Ready=False/InvalidImport"), "{namespace}: {status:#}");
-            let events =
-                until("the event", async || Some(rig.events("NotAccepted").await).filter(|it| !it.is_empty())).await;
-            assert_eq!((events.len(), &events[0]["type"]), (1, &json!("Warning")), "{namespace}");
-            assert_eq!((rig.signer().await.unwrap(), rig.recorded().await.len()), (signer.clone(), 2), "{namespace}");
+    let one = async |(namespace, source, why, cure): (&str, Option<Source>, &str, Option<Value>)| {
+        let rig = Rig::start(&format!("import-{namespace}")).await;
+        rig.apply(json!({})).await;
+        let signer = rig.until_settled().await;
+        if let Some((key, content, consent)) = source {
+            secret(&rig, "legacy", key, content, consent).await;
+        }
+        rig.edit(json!({ "importedKeys": [entry("legacy", None)] })).await;
+        refused(&rig, "importedKeys entry legacy: ").await;
+        refused(&rig, why).await;
+        let status = rig.until_condition("Stalled=True/InvalidImport").await;
+        assert!(Rig::has(&status, "Ready=False/InvalidImport"), "{namespace}: {status:#}");
+        let events =
+            until("the event", async || Some(rig.events("NotAccepted").await).filter(|it| !it.is_empty())).await;
+        assert_eq!((events.len(), &events[0]["type"]), (1, &json!("Warning")), "{namespace}");
+        assert_eq!((rig.signer().await.unwrap(), rig.recorded().await.len()), (signer.clone(), 2), "{namespace}");
 
-            // Nobody touches the KeySet: the operator looks again, and less and less often.
-            let began = Instant::now();
-            match cure {
-                Some(cure) => drop(rig.patch("secrets", "legacy", cure).await),
-                None => drop(secret(&rig, "legacy", "tls.key", pem, Some(SET)).await),
-            }
-            let whole = rig.get("secrets", "legacy").await.unwrap();
-            until("the import", async || rig.recorded().await.contains_key("pay-3").then_some(())).await;
-            println!("import-{namespace}: taken {:?} after its Secret was put right", began.elapsed());
-            until("its publication", async || (rig.published().await.len() == 3).then_some(())).await;
-            assert_eq!(rig.until_settled().await, signer, "{namespace}");
-            assert_eq!(rig.get("secrets", "legacy").await.unwrap(), whole, "{namespace}");
-            rig.until_quiet(1.0).await;
-            rig.finish().await;
-        };
+        // Nobody touches the KeySet: the operator looks again, and less and less often.
+        let began = Instant::now();
+        match cure {
+            Some(cure) => drop(rig.patch("secrets", "legacy", cure).await),
+            None => drop(secret(&rig, "legacy", "tls.key", pem, Some(SET)).await),
+        }
+        let whole = rig.get("secrets", "legacy").await.unwrap();
+        until("the import", async || rig.recorded().await.contains_key("pay-3").then_some(())).await;
+        println!("import-{namespace}: taken {:?} after its Secret was put right", began.elapsed());
+        until("its publication", async || (rig.published().await.len() == 3).then_some(())).await;
+        assert_eq!(rig.until_settled().await, signer, "{namespace}");
+        assert_eq!(rig.get("secrets", "legacy").await.unwrap(), whole, "{namespace}");
+        rig.until_quiet(1.0).await;
+        rig.finish().await;
+    };
     futures::future::join_all(cases.map(one)).await;
 }
 
@@ -219,10 +221,10 @@ async fn an_external_key_leaves_at_its_time() {
 }
 
 /// A Secret of the user's, labelled with the KeySet that may import from it.
-pub(crate) async fn secret(rig: &Rig, name: &str, key: &str, content: &str, consent: Option<&str>) -> Value {
+pub(crate) async fn secret(rig: &Rig, name: &str, key: &str, pem_or_jwk: &str, consent: Option<&str>) -> Value {
     let labels: Value = consent.map_or_else(|| json!({}), |set| json!({ "keyset.dev/import": set }));
     let metadata = json!({ "name": name, "labels": labels });
-    let data = json!({ key: STANDARD.encode(content) });
+    let data = json!({ key: STANDARD.encode(pem_or_jwk) });
     let object = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data });
     rig.create("secrets", &object).await
 }

@@ -12,13 +12,13 @@ use crate::{
 };
 
 /// How many sets are made to suffer at a time.
-const SIDE_BY_SIDE: usize = 18;
+pub(crate) const SIDE_BY_SIDE: usize = 18;
 
 /// What happens, and at which write from the beginning of each part; 0 is never.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    accident: Accident,
-    write: usize,
+pub(crate) struct Case {
+    pub(crate) accident: Accident,
+    pub(crate) write: usize,
 }
 
 /// How many writes each part took.
@@ -36,11 +36,16 @@ async fn an_accident_at_any_write_changes_no_outcome() {
     let Writes { bootstrap, rotation, adoption } = whole;
     assert!(bootstrap >= 8 && rotation >= 8 && adoption >= 2, "{whole:?}: the proxy misses writes");
     let last = bootstrap.max(rotation).max(adoption);
-    let everywhere = [Accident::KilledAfter, Accident::Unanswered, Accident::Overtaken];
-    let cases = everywhere.into_iter().flat_map(|accident| (1..=last).map(move |write| Case { accident, write }));
-    // Not to have written is to have written only what was before.
-    let cases = cases.chain([1, 4, last].map(|write| Case { accident: Accident::KilledBefore, write }));
+    let cases = everywhere(last);
     stream::iter(cases).map(live_through).buffer_unordered(SIDE_BY_SIDE).collect::<Vec<_>>().await;
+}
+
+/// Each accident at each of so many writes.
+pub(crate) fn everywhere(last: usize) -> impl Iterator<Item = Case> {
+    let everywhere = [Accident::KilledAfter, Accident::Unanswered, Accident::Overtaken];
+    let cases = everywhere.into_iter().flat_map(move |accident| (1..=last).map(move |write| Case { accident, write }));
+    // Not to have written is to have written only what was before.
+    cases.chain([1, 4, last].map(|write| Case { accident: Accident::KilledBefore, write }))
 }
 
 /// A bootstrap, a rotation up to the end of the old key, and an adoption, each with an accident.
@@ -87,7 +92,7 @@ async fn live_through(case: Case) -> Writes {
     writes
 }
 
-fn arm(rig: &Rig, case: Case) {
+pub(crate) fn arm(rig: &Rig, case: Case) {
     if case.write > 0 {
         let victim = rig.controller.as_ref().unwrap().victim();
         rig.controller_api.arm(case.write, case.accident, victim);
@@ -119,4 +124,4 @@ async fn settle(rig: &mut Rig, keys: &[&str]) {
 }
 
 /// Longer than the controller waits for anything when nothing is to come.
-const QUIET: Duration = Duration::from_millis(1500);
+pub(crate) const QUIET: Duration = Duration::from_millis(1500);

@@ -151,6 +151,12 @@ impl Rig {
         self.send(http::Request::post(self.url(resource, "")), object).await.unwrap()
     }
 
+    /// Asks whether the API server would take it, and knows every field.
+    pub(crate) async fn validate(&self, resource: &str, object: &Value) {
+        let url = format!("{}?dryRun=All&fieldValidation=Strict", self.url(resource, ""));
+        self.send(http::Request::post(url), object).await.unwrap();
+    }
+
     pub(crate) async fn get(&self, resource: &str, name: &str) -> Option<Value> {
         match self.send(http::Request::get(self.url(resource, name)), &Value::Null).await {
             Ok(object) => Some(object),
