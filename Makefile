@@ -3,12 +3,13 @@
 CARGO_DENY := 0.20.2
 KEEP ?=
 MINUTES ?= 10
+SCENARIO ?=
 SECONDS ?= 60
 SEED ?= $(shell date +%s)
 TARGET ?= import
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint audit fuzz crds tools cluster cluster-up cluster-down demo soak bench
+.PHONY: help build test lint audit fuzz crds tools cluster cluster-up cluster-down demo soak model bench
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +58,9 @@ demo: cluster ## Watch keys rotate while tokens are signed and verified; KEEP=1 
 
 soak: cluster ## Let users, accidents and SIGKILL at 25 sets for MINUTES=10, from a SEED; 0 failures or exit code 1.
 	cargo run --release --locked --example soak -- --minutes $(MINUTES) --seed $(SEED)
+
+model: ## Explore every history of a small world in which the real plan decides; exit code 1 on a violation.
+	cargo run --locked --release --example model -- $(SCENARIO)
 
 bench: cluster ## Print what the operator costs: time, API writes, memory.
 	cargo bench --locked

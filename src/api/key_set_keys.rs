@@ -25,7 +25,8 @@ pub struct ImportedKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::algorithm")]
     pub algorithm: Option<Algorithm>,
-    /// keyID that verifiers already know the key by. Absent means the RFC 7638 thumbprint.
+    /// keyID that verifiers already know the key by. Absent means the kid of a private JWK that has
+    /// one, and else the RFC 7638 thumbprint.
     #[serde(default, rename = "keyID", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::key_id")]
     pub key_id: Option<KeyId>,

@@ -207,7 +207,8 @@ impl Shards {
 
     /// Whether any of them is new.
     fn insert_all(&self, prints: &[u64]) -> bool {
-        prints.iter().fold(false, |new, print| self.insert_print(*print) || new)
+        // Each is put in, so the first that is new must not end it.
+        prints.iter().filter(|print| self.insert_print(**print)).count() > 0
     }
 
     fn contains(&self, state: &State) -> bool {

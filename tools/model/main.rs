@@ -8,6 +8,8 @@
     clippy::cast_possible_wrap,
     reason = "the numbers of a small world are small"
 )]
+#![allow(clippy::unused_self, reason = "what the world does is asked of the world")]
+#![allow(clippy::result_large_err, reason = "an error is a state, and ends the search")]
 
 mod cast;
 mod coverage;

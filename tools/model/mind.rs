@@ -24,6 +24,9 @@ use crate::lifecycle::{
 };
 use crate::state::Sight;
 
+/// What a replica serves, under which revision, and for each kid how long ago it answered without it.
+pub(crate) type Served = (Kids, u8, [u8; KIDS]);
+
 /// All that was ever thought, and the values behind the numbers of a state.
 pub(crate) struct Mind {
     pub(crate) cast: Cast,
@@ -58,7 +61,7 @@ pub(crate) struct Stored {
 pub(crate) struct Look {
     pub(crate) is_complete: bool,
     /// Of each that answers: what it serves, at which revision, and since when.
-    pub(crate) answers: Vec<Option<(Kids, u8, [u8; KIDS])>>,
+    pub(crate) answers: Vec<Option<Served>>,
 }
 
 /// One write to one object, or one of the two that make a key.
@@ -236,7 +239,7 @@ impl Mind {
     }
 
     fn pass(&self, look: &Look, seen: u8, ahead: u8) -> Pass {
-        let replica = |(index, answer): (usize, &Option<(Kids, u8, [u8; KIDS])>)| Replica {
+        let replica = |(index, answer): (usize, &Option<Served>)| Replica {
             endpoint: index.to_string(),
             served: answer.map(|(kids, revision, since)| ServedKeys {
                 key_set_uid: Some(cast::UID.to_owned()),
@@ -394,7 +397,8 @@ impl Mind {
         let revision = publication.revision.and_then(|revision| u8::try_from(revision).ok());
         let accepted = revision.map(|revision| {
             let current = publication.digest.iter().map(|digest| (digest, revision));
-            let previous = publication.previous_digests.iter().map(|digest| (digest, revision.saturating_sub(1)));
+            let previous = publication.previous_digests.iter().zip(1..);
+            let previous = previous.map(|(digest, age)| (digest, revision.saturating_sub(age)));
             current
                 .chain(previous)
                 .filter_map(|(digest, revision)| Some((self.cast.of_digest(digest)?, revision)))

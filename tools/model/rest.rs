@@ -1,5 +1,6 @@
 //! Left alone: controllers take turns, replicas follow, time passes. Every state must come to rest, and be healthy then.
 
+use crate::cast::MATERIALS;
 use crate::laws::{Law, tokens};
 use crate::state::{Budget, Controller, Replica, Stage, State};
 use crate::world::World;
@@ -23,7 +24,7 @@ impl World {
         }
         let mut asleep_until = state.tick;
         for _ in 0..LONGEST_TICKS {
-            if seen(&state) {
+            if seen(&state) || is_at_the_end(&state) {
                 return Ok(state);
             }
             let wakes = self.rest_now(&mut state, asleep_until, &mut tell)?;
@@ -109,6 +110,12 @@ impl World {
             copy != 0 && end.is_none_or(|end| end < crate::cast::time(i64::from(copy) - 1 + i64::from(self.cache_age)))
         })
     }
+}
+
+/// Whether the world has no pair left for a key that is to be made.
+fn is_at_the_end(state: &State) -> bool {
+    let made = state.ghosts.made.iter().zip(state.objects.secrets);
+    made.into_iter().any(|(made, stored)| usize::from(*made) == MATERIALS && stored == 0)
 }
 
 /// More than the whole life of a key.

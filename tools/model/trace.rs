@@ -116,6 +116,6 @@ fn told_bits(bits: u16) -> String {
         (Seen::SIGNER, "the Signer Secret"),
         (Seen::PUBLISHED, "the ConfigMap"),
     ];
-    let named: Vec<&str> = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
-    named.join(", ")
+    let told: Vec<&str> = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
+    told.join(", ")
 }
