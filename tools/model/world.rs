@@ -243,10 +243,12 @@ impl World {
                 }
             }
         }
-        // Without a record a Key Secret is not looked at, but for strays.
+        // Without a record a Key Secret is looked at only as a stray: under the names in the status, once there is one.
         let objects = controller.sight.objects;
         let unclaimed = self.mind.statuses.value(objects.status).is_none_or(|it| it.status.observed_uid.is_none());
-        for slot in (0..SLOTS).filter(|slot| objects.keys[*slot] == 0 && !unclaimed) {
+        let named = self.named(objects.status);
+        let is_unseen = |slot: &usize| objects.keys[*slot] == 0 && !unclaimed && named & (1 << slot) == 0;
+        for slot in (0..SLOTS).filter(is_unseen) {
             controller.sight.objects.secrets[slot] = 0;
         }
     }

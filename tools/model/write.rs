@@ -83,6 +83,13 @@ impl World {
                 state.objects.keys[slot] = key;
                 Outcome::Done
             }
+            Act::Check => {
+                if fenced(Seen::KEY_SET) {
+                    Outcome::Done
+                } else {
+                    Outcome::Refused
+                }
+            }
             Act::Publish { create, document } => {
                 let found = state.objects.published != 0;
                 if if create { found } else { !found || !fenced(Seen::PUBLISHED) } {
