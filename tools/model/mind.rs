@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
-use crate::api::names::condition;
+use crate::api::names::{condition, reason};
 use crate::api::{
     Condition, ConditionStatus, ImportedKey, KeySetSpec, KeySetStatus, Lifecycle, Origin, RevocationMode,
     RotationReason, SigningKeyStatus,
@@ -544,7 +544,10 @@ fn is_healthy(observed: &Observed, plan: &Plan) -> bool {
     let retires = observed.keys.iter().any(Key::is_retired);
     let lingers = |key: &Key| key.is_revoked() && (!key.is_removed() || matches!(key.private, PrivateHalf::Stored(_)));
     let lingers = observed.keys.iter().any(lingers);
-    is(condition::READY, ConditionStatus::True)
+    // A pin that cannot hold any more is for a person to take back: the set rests, and says so.
+    let ready = plan.status.conditions.iter().find(|it| it.r#type == condition::READY);
+    let answered = ready.is_some_and(|it| it.status == ConditionStatus::True || it.reason == reason::PIN_UNAVAILABLE);
+    answered
         && is(condition::ROTATION_OVERDUE, ConditionStatus::False)
         && (is(condition::STANDBY_READY, ConditionStatus::True) || at_the_end)
         && !retires

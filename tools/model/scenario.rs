@@ -88,9 +88,20 @@ fn bootstraps() -> Vec<Scenario> {
 /// Somebody asks for a rotation.
 fn rotations() -> Vec<Scenario> {
     let two = Scenario { name: "rotate, two controllers", controllers: 2, ..rotate() };
+    let asked = |tick| spec(&json!({"after": time(i64::from(tick)).to_string()}), &json!({}));
+    // The second key in line was published while others were in use, so its wait counts.
+    let twice = Scenario {
+        name: "rotate twice",
+        specs: vec![spec(&json!({}), &json!({})), asked(AT_REST + 1), asked(AT_REST + 2)],
+        budget: Budget { edits: 2, ..Budget::default() },
+        until: 8,
+        ..rotate()
+    };
     vec![
         rotate(),
         two.clone(),
+        twice.clone(),
+        Scenario { name: "rotate twice, a lagging replica", follow: Follow::Lagging, comes_to_rest: false, ..twice },
         Scenario { name: "rotate, read late", reads: READS, until: 5, ..two.clone() },
         Scenario { name: "rotate, by name", goes_by_name: true, until: 6, ..two.clone() },
         Scenario { name: "rotate, plan late", plans_late: true, until: 8, ..rotate() },
@@ -142,6 +153,10 @@ fn verbs() -> Vec<Scenario> {
         spec(&json!({}), &json!({"revokedKeys": keys}))
     };
     let revoke = |name, specs: Vec<KeySetSpec>| Scenario { name, specs, until: 7, ..rotate() };
+    let lasting = |lifetime, tick| {
+        let after = json!({"after": time(i64::from(tick)).to_string()});
+        spec(&after, &json!({"tokens": {"maxLifetime": ticks(lifetime).to_string()}}))
+    };
     let both = Budget { edits: 2, ..Budget::default() };
     let pinned = |kid: &String| spec(&json!({"pinnedKeyID": kid}), &json!({}));
     let external = json!({"externalKeys": [{"name": ENTRY, "publicJWK": cast.jwk(BROUGHT)}]});
@@ -150,6 +165,15 @@ fn verbs() -> Vec<Scenario> {
         revoke("revoke AfterSwitch", vec![plain(), revoked(&[(&first, "AfterSwitch")])]),
         revoke("revoke ForceSwitch", vec![plain(), revoked(&[(&first, "ForceSwitch")])]),
         revoke("revoke Immediate", vec![plain(), revoked(&[(&first, "Immediate")])]),
+        Scenario {
+            controllers: 2,
+            until: 4,
+            ..revoke("revoke, two controllers", vec![plain(), revoked(&[(&second, "AfterSwitch")])])
+        },
+        Scenario {
+            budget: both,
+            ..revoke("raise and lower T", vec![plain(), lasting(5, AT_REST + 1), lasting(2, AT_REST + 1)])
+        },
         revoke("revoke the standby", vec![plain(), revoked(&[(&second, "AfterSwitch")])]),
         Scenario {
             budget: both,
