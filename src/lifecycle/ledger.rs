@@ -50,9 +50,12 @@ pub(super) fn record_retirement(view: &View<'_>) -> Vec<Effect> {
     // A revoked key retires like any other: signers may use it for a while yet. So does one that somebody recorded as
     // removed while it signed.
     let seems_active = |key: &Key| is_active(&key.lifecycle);
-    let replaced = |key: &&Key| {
-        seems_active(key) || (key.is_staged() && key.kid().is_some() && key.kid() == signer.replaced.as_ref())
+    // Its own record may be lost, or may have been written anew as retired before signers were given another key.
+    let signed_until_then = |key: &Key| {
+        let named = key.kid().is_some() && key.kid() == signer.replaced.as_ref();
+        named && (key.is_staged() || (key.is_retired() && key.lifecycle.retirement_time < Some(successor)))
     };
+    let replaced = |key: &&Key| seems_active(key) || signed_until_then(key);
     let retire = |key| record(view, key, retired(view, key, signer, successor), RecordCause::Retirement);
     others.filter(replaced).map(retire).collect()
 }

@@ -80,6 +80,38 @@ fn a_switch_that_is_lost_with_its_key_before_it_is_recorded_keeps_its_tokens_ver
 }
 
 #[test]
+fn a_record_that_is_lost_with_the_signer_secret_retires_when_signers_get_another_key() {
+    let mut world = steady();
+    world.keys.retain(|key| key.sequence != 1);
+    world.signer = Signer::Absent;
+    world.settle_within(1);
+    assert!(world.key(1).is_retired(), "adopted");
+    let switched = world.after("1h");
+    world.advance_to(switched);
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
+    assert_eq!(world.key(1).lifecycle.retirement_time, Some(switched));
+    assert!(
+        world.key(1).lifecycle.earliest_removal_time >= Some(switched + Contract::new(&world.key_set.spec).retention())
+    );
+}
+
+#[test]
+fn a_record_that_is_lost_with_the_status_stays_published_because_servers_know_it() {
+    let mut world = steady();
+    let now = world.now;
+    world.edit(|spec| spec.rotation.after = Some(now));
+    world.run_for("25h");
+    assert_eq!((world.signing_name().as_deref(), &world.key(1).private), (Some("pay-2"), &PrivateHalf::Absent));
+    let kid = world.key(1).kid().unwrap().clone();
+    world.keys.retain(|key| key.sequence != 1);
+    world.key_set.status = crate::api::KeySetStatus::default();
+    world.run_for("1m");
+    assert!(world.set().unwrap().contains(&kid));
+    assert!(world.keys.iter().any(|key| key.kid() == Some(&kid) && key.is_retired()));
+}
+
+#[test]
 fn with_both_halves_of_the_signing_key_lost_the_standby_takes_over() {
     let mut world = steady();
     world.key_mut(1).private = PrivateHalf::Absent;
