@@ -1,5 +1,7 @@
 //! Who can do what in a state: the steps of the world, one at a time, in any order.
 
+use std::sync::Arc;
+
 use crate::cast::{BROUGHT, Kids, SLOTS};
 use crate::laws::Law;
 use crate::mind::{Answer, Document, Mind, Question};
@@ -10,7 +12,7 @@ use crate::write::Outcome;
 
 /// A scenario with all that was thought in it.
 pub(crate) struct World {
-    pub(crate) mind: Mind,
+    pub(crate) mind: Arc<Mind>,
     pub(crate) scenario: Scenario,
     pub(crate) rules: Rules,
     /// `C`, `L`, `S` and, for each spec, `T`, in ticks.
@@ -96,7 +98,7 @@ impl World {
             lag: count(first.signers.max_reload_lag.length()),
             skew: count(first.clock_skew.length()),
             lifetimes: specs.iter().map(|spec| count(spec.tokens.max_lifetime.length())).collect(),
-            mind: Mind::new(specs),
+            mind: Arc::new(Mind::new(specs)),
             scenario,
             rules,
         }
