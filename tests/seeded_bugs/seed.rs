@@ -47,6 +47,11 @@ pub(crate) fn build(bugs: &[Bug]) -> Model {
     Model { path: target.join("debug/seeded-bugs") }
 }
 
+/// What is said to the model to have the bug: its place in the table. One that needs two expressions is there twice.
+pub(crate) fn number(bugs: &[Bug], name: &str) -> usize {
+    bugs.iter().position(|bug| bug.name == name).map_or(0, |place| place + 1)
+}
+
 fn read(directory: &Path, prefix: &str, sources: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -60,8 +65,8 @@ fn read(directory: &Path, prefix: &str, sources: &mut BTreeMap<String, String>) 
 /// Puts a choice between the expression and its bugs where the expression is. It must be there exactly once.
 fn plant(bugs: &[Bug], sources: &mut BTreeMap<String, String>) {
     let mut places: BTreeMap<(&str, &str), Vec<(usize, &Bug)>> = BTreeMap::new();
-    for (number, bug) in (1..).zip(bugs) {
-        places.entry((bug.file, bug.at)).or_default().push((number, bug));
+    for bug in bugs {
+        places.entry((bug.file, bug.at)).or_default().push((number(bugs, bug.name), bug));
     }
     for ((file, at), bugs) in places {
         let source = sources.get_mut(file).unwrap_or_else(|| panic!("there is no {file}"));
@@ -111,6 +116,8 @@ publish = false
 
 [profile.dev]
 debug = false
+# A build that is interrupted must not spoil the next.
+incremental = false
 opt-level = 1
 
 [profile.dev.package."*"]

@@ -24,6 +24,8 @@ pub(crate) const UID: &str = "uid";
 pub(crate) const BROUGHT: Kid = KIDS as Kid - 1;
 /// The name of its entry.
 pub(crate) const ENTRY: &str = "brought";
+/// The pair of somebody else, until the last slot has one of ours.
+pub(crate) const STRANGER: Kid = BROUGHT - 1;
 
 /// A set of key pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::cast::{Kid, Kids};
+use crate::cast::{Kid, Kids, SLOTS, STRANGER};
 use crate::state::State;
 use crate::world::World;
 
@@ -20,11 +20,13 @@ pub(crate) enum Law {
     ActiveKeyUnpublished,
     /// Law 5.
     NotAccepted,
+    /// Somebody else's key is in the accepted set.
+    Stranger,
     /// Law 6: CEL refuses the write, for ever.
     PromiseTakenBack,
     /// A removed, revoked or barred key takes over.
     SignsAgain,
-    /// The Signer Secret goes back to an earlier activation.
+    /// The Signer Secret gets another activation under a term that is no higher.
     LowerTerm,
     /// We destroy the private half that signs.
     SigningKeyDestroyed,
@@ -92,9 +94,12 @@ impl World {
         }
         let stored = self.mind.statuses.value(state.objects.status)?;
         let accepted = stored.accepted.first().map(|(kids, _)| *kids);
+        if ghosts.made[SLOTS - 1] == 0 && accepted.is_some_and(|kids| kids.has(STRANGER)) {
+            return Some(Law::Stranger);
+        }
         let claimed = accepted.filter(|_| state.budget.losses == self.scenario.budget.losses);
         if let Some(accepted) = claimed {
-            if state.objects.signer != 0 && signing.is_some_and(|kid| !accepted.has(kid) && !ghosts.revoked.has(kid)) {
+            if state.objects.signer != 0 && signing.is_some_and(|kid| !accepted.has(kid)) {
                 return Some(Law::ActiveKeyUnpublished);
             }
             let document = self.mind.documents.value(u32::from(state.objects.published))?;
@@ -127,9 +132,10 @@ impl fmt::Display for Law {
             Self::OrphanedToken => "law 2: an unexpired token meets a set or a copy without its kid",
             Self::ActiveKeyUnpublished => "law 5: the accepted set lacks the signing key",
             Self::NotAccepted => "law 5: the ConfigMap is one that no server may serve",
+            Self::Stranger => "the accepted set has a key that is not ours",
             Self::PromiseTakenBack => "law 6: the API server refuses a record",
             Self::SignsAgain => "a removed, revoked or barred key takes over",
-            Self::LowerTerm => "the Signer Secret goes back to a lower term",
+            Self::LowerTerm => "the Signer Secret gets an activation of no higher term",
             Self::SigningKeyDestroyed => "the private half that signs is destroyed by us",
             Self::UndeclaredWindow => "verifiers may lack the key for longer than the status says",
             Self::Livelock => "left alone it writes for ever",

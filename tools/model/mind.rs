@@ -16,7 +16,7 @@ use crate::api::{
 };
 use crate::cast::{self, BROUGHT, Cast, ENTRY, KIDS, Kid, Kids, SLOTS, kid, material, name, slot, slot_of, time};
 use crate::intern::Interner;
-use crate::jose::PublicJwk;
+use crate::jose::{JwkSet, PublicJwk};
 use crate::lifecycle::{
     Clock, ConfigMapContent, Effect, Fence, Import, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, Plan,
     PrivateHalf, Provenance, PublishCause, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent,
@@ -544,6 +544,13 @@ fn is_healthy(observed: &Observed, plan: &Plan) -> bool {
     let retires = observed.keys.iter().any(Key::is_retired);
     let lingers = |key: &Key| key.is_revoked() && (!key.is_removed() || matches!(key.private, PrivateHalf::Stored(_)));
     let lingers = observed.keys.iter().any(lingers);
+    // What nobody has a record of would be published for ever.
+    let published = match &observed.published {
+        Published::Ours(document) => document.set.as_ref().map(JwkSet::keys).unwrap_or_default(),
+        Published::Absent | Published::Foreign => &[],
+    };
+    let is_recorded = |jwk: &PublicJwk| observed.keys.iter().any(|key| key.kid() == Some(jwk.kid()));
+    let recorded = published.iter().all(is_recorded);
     // A pin that cannot hold any more is for a person to take back: the set rests, and says so.
     let ready = plan.status.conditions.iter().find(|it| it.r#type == condition::READY);
     let answered = ready.is_some_and(|it| it.status == ConditionStatus::True || it.reason == reason::PIN_UNAVAILABLE);
@@ -552,6 +559,7 @@ fn is_healthy(observed: &Observed, plan: &Plan) -> bool {
         && (is(condition::STANDBY_READY, ConditionStatus::True) || at_the_end)
         && !retires
         && !lingers
+        && recorded
 }
 
 /// Whether a switch may come before every copy without the key is gone: nothing else can sign, or the revocation says so.

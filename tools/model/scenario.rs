@@ -59,7 +59,7 @@ pub(crate) enum Follow {
 
 /// All scenarios, by subject.
 pub(crate) fn all() -> Vec<Scenario> {
-    [bootstraps(), early(), rotations(), replicas(), losses(), verbs()].concat()
+    [bootstraps(), early(), newcomers(), rotations(), replicas(), losses(), revocations(), verbs()].concat()
 }
 
 /// A KeySet is applied.
@@ -99,7 +99,6 @@ fn early() -> Vec<Scenario> {
         ..rotate()
     };
     let pinned = spec(&json!({"pinnedKeyID": Cast::new().jwk(2).kid().to_string()}), &json!({}));
-    let external = json!({"externalKeys": [{"name": ENTRY, "publicJWK": Cast::new().jwk(BROUGHT)}]});
     vec![
         early.clone(),
         Scenario {
@@ -134,14 +133,56 @@ fn early() -> Vec<Scenario> {
             budget: Budget { edits: 1, losses: 1, ..Budget::default() },
             losses: &[Loss::Key(0)],
             until: 5,
-            ..early.clone()
-        },
-        Scenario {
-            name: "served elsewhere before",
-            specs: vec![spec(&json!({}), &external)],
-            start: Start::Elsewhere,
-            until: 4,
             ..early
+        },
+    ]
+}
+
+/// A KeySet is applied to a set that was served elsewhere: already its first key waits.
+fn newcomers() -> Vec<Scenario> {
+    let external = json!({"externalKeys": [{"name": ENTRY, "publicJWK": Cast::new().jwk(BROUGHT)}]});
+    let with = |skew| {
+        let mut more = skewed(skew);
+        more["externalKeys"] = external["externalKeys"].clone();
+        spec(&json!({}), &more)
+    };
+    let one = Scenario {
+        name: "newcomer",
+        specs: vec![with(0)],
+        start: Start::Elsewhere,
+        budget: Budget::default(),
+        until: 4,
+        ..rotate()
+    };
+    let lagging = Scenario {
+        follow: Follow::Lagging,
+        comes_to_rest: false,
+        budget: Budget { restarts: 1, silences: 1, ..Budget::default() },
+        until: 2,
+        ..one.clone()
+    };
+    // Somebody brings the document back that was served before the first key was in it.
+    let tampering = Scenario {
+        name: "newcomer, tampering",
+        old: Kids::default().with(BROUGHT),
+        losses: &[Loss::Old(false)],
+        budget: Budget { losses: 1, ..lagging.budget },
+        ..lagging.clone()
+    };
+    vec![
+        one,
+        Scenario { name: "newcomer, two replicas", replicas: 2, most: 3_000_000, ..lagging.clone() },
+        Scenario { name: "newcomer, tampering, plan late", plans_late: true, ..tampering.clone() },
+        Scenario { name: "newcomer, tampering, two replicas", replicas: 2, most: 5_000_000, ..tampering.clone() },
+        tampering,
+        Scenario {
+            name: "newcomer, clocks apart",
+            specs: vec![with(1)],
+            controllers: 2,
+            ahead: [0, 1],
+            budget: Budget { restarts: 1, ..Budget::default() },
+            until: 1,
+            ..lagging
         },
     ]
 }
@@ -186,7 +227,7 @@ fn replicas() -> Vec<Scenario> {
     let tampering = Scenario {
         name: "tampering",
         budget: Budget { losses: 1, ..budget },
-        losses: &[Loss::Config, Loss::Junk, Loss::Old(false), Loss::Old(true), Loss::Status],
+        losses: &[Loss::Config, Loss::Junk, Loss::Old(false), Loss::Old(true), Loss::Stranger, Loss::Status],
         until: 4,
         ..lagging.clone()
     };
@@ -194,6 +235,7 @@ fn replicas() -> Vec<Scenario> {
         Scenario { name: "rotate, two replicas", replicas: 2, ..lagging.clone() },
         Scenario { name: "rotate, two controllers, a replica", controllers: 2, until: 5, ..lagging },
         tampering.clone(),
+        Scenario { name: "tampering, plan late", plans_late: true, ..tampering.clone() },
         Scenario { name: "tampering, two replicas", replicas: 2, ..tampering },
     ]
 }
@@ -206,66 +248,93 @@ fn losses() -> Vec<Scenario> {
         losses: LOSSES,
         ..rotate()
     };
+    let two =
+        Scenario { name: "rotate, two losses", budget: Budget { losses: 2, ..one.budget }, until: 5, ..one.clone() };
     vec![
         one.clone(),
-        Scenario { name: "rotate, two controllers, one loss", controllers: 2, until: 4, ..one.clone() },
-        Scenario { name: "rotate, two losses", budget: Budget { losses: 2, ..one.budget }, until: 5, ..one },
+        Scenario { name: "rotate, two controllers, one loss", controllers: 2, until: 4, ..one },
+        two.clone(),
+        Scenario {
+            name: "rotate, a Key Secret and the Signer Secret lost",
+            losses: &[Loss::Secret(0), Loss::Signer],
+            ..two.clone()
+        },
+        Scenario {
+            name: "rotate, a record and the Signer Secret lost",
+            losses: &[Loss::Key(0), Loss::Signer],
+            ..two.clone()
+        },
+        Scenario { name: "rotate, a record and the status lost", losses: &[Loss::Key(0), Loss::Status], ..two.clone() },
+        Scenario { name: "rotate, a record and the ConfigMap lost", losses: &[Loss::Key(0), Loss::Config], ..two },
     ]
 }
 
-/// What the user may ask for.
-fn verbs() -> Vec<Scenario> {
+/// A key must not be trusted any more.
+fn revocations() -> Vec<Scenario> {
     let cast = Cast::new();
     let kid = |kid| cast.jwk(kid).kid().to_string();
     let (first, second) = (kid(0), kid(2));
-    let plain = || spec(&json!({}), &json!({}));
-    let now = time(i64::from(AT_REST)).to_string();
-    let revoked = |modes: &[(&String, &str)]| {
+    let revoking = |rotation, modes: &[(&String, &str)]| {
         let keys: Vec<_> = modes.iter().map(|(kid, mode)| json!({"keyID": kid, "mode": mode})).collect();
-        spec(&json!({}), &json!({"revokedKeys": keys}))
+        spec(&rotation, &json!({"revokedKeys": keys}))
     };
-    let revoke = |name, specs: Vec<KeySetSpec>| Scenario { name, specs, until: 7, ..rotate() };
-    let lasting = |lifetime, tick| {
-        let after = json!({"after": time(i64::from(tick)).to_string()});
-        spec(&after, &json!({"tokens": {"maxLifetime": ticks(lifetime).to_string()}}))
-    };
-    let both = Budget { edits: 2, ..Budget::default() };
-    let pinned = |kid: &String| spec(&json!({"pinnedKeyID": kid}), &json!({}));
-    let external = json!({"externalKeys": [{"name": ENTRY, "publicJWK": cast.jwk(BROUGHT)}]});
-    let imported = json!({"importedKeys": [{"name": ENTRY, "secretRef": {"name": "s", "key": "k"}}]});
+    let revoked = |modes: &[(&String, &str)]| revoking(json!({}), modes);
+    let asked = |modes: &[(&String, &str)]| revoking(json!({"after": time(i64::from(AT_REST)).to_string()}), modes);
+    let pinned = |modes: &[(&String, &str)]| revoking(json!({"pinnedKeyID": first}), modes);
+    let both = vec![
+        revoked(&[]),
+        revoked(&[(&first, "AfterSwitch")]),
+        revoked(&[(&first, "AfterSwitch"), (&second, "ForceSwitch")]),
+    ];
+    let waiting = vec![asked(&[]), asked(&[(&second, "AfterSwitch")])];
+    let read_late = edited("revoke the pinned, read late", vec![pinned(&[]), pinned(&[(&first, "AfterSwitch")])]);
     vec![
-        revoke("revoke AfterSwitch", vec![plain(), revoked(&[(&first, "AfterSwitch")])]),
-        revoke("revoke ForceSwitch", vec![plain(), revoked(&[(&first, "ForceSwitch")])]),
-        revoke("revoke Immediate", vec![plain(), revoked(&[(&first, "Immediate")])]),
+        edited("revoke AfterSwitch", vec![revoked(&[]), revoked(&[(&first, "AfterSwitch")])]),
+        edited("revoke ForceSwitch", vec![revoked(&[]), revoked(&[(&first, "ForceSwitch")])]),
+        edited("revoke Immediate", vec![revoked(&[]), revoked(&[(&first, "Immediate")])]),
+        edited("revoke the standby", vec![revoked(&[]), revoked(&[(&second, "AfterSwitch")])]),
+        // Before its successor may sign.
+        Scenario {
+            start: Start::Applied,
+            until: 5,
+            ..edited("revoke early", vec![revoked(&[]), revoked(&[(&first, "AfterSwitch")])])
+        },
+        edited("revoke both", both),
         Scenario {
             controllers: 2,
             until: 4,
-            ..revoke("revoke, two controllers", vec![plain(), revoked(&[(&second, "AfterSwitch")])])
+            ..edited("revoke, two controllers", [vec![revoked(&[])], waiting].concat())
         },
-        Scenario {
-            budget: both,
-            ..revoke("raise and lower T", vec![plain(), lasting(5, AT_REST + 1), lasting(2, AT_REST + 1)])
-        },
-        revoke("revoke the standby", vec![plain(), revoked(&[(&second, "AfterSwitch")])]),
-        Scenario {
-            budget: both,
-            ..revoke(
-                "revoke both",
-                vec![
-                    plain(),
-                    revoked(&[(&first, "AfterSwitch")]),
-                    revoked(&[(&first, "AfterSwitch"), (&second, "ForceSwitch")]),
-                ],
-            )
-        },
-        Scenario {
-            budget: both,
-            ..revoke("roll back", vec![plain(), spec(&json!({"after": now}), &json!({})), pinned(&first)])
-        },
-        Scenario { budget: both, ..revoke("pin the standby", vec![plain(), pinned(&second), plain()]) },
-        Scenario { budget: both, ..revoke("external", vec![plain(), spec(&json!({}), &external), plain()]) },
-        Scenario { budget: both, ..revoke("import", vec![plain(), spec(&json!({}), &imported), plain()]) },
+        Scenario { controllers: 2, reads: READS, until: 3, ..read_late },
     ]
+}
+
+/// What else the user may ask for.
+fn verbs() -> Vec<Scenario> {
+    let cast = Cast::new();
+    let plain = || spec(&json!({}), &json!({}));
+    let after = |tick| json!({"after": time(i64::from(tick)).to_string()});
+    let asked = || spec(&after(AT_REST), &json!({}));
+    let lasting =
+        |lifetime| spec(&after(AT_REST + 1), &json!({"tokens": {"maxLifetime": ticks(lifetime).to_string()}}));
+    let pinned = |kid| spec(&json!({"pinnedKeyID": cast.jwk(kid).kid().to_string()}), &json!({}));
+    let external = json!({"externalKeys": [{"name": ENTRY, "publicJWK": cast.jwk(BROUGHT)}]});
+    let imported = json!({"importedKeys": [{"name": ENTRY, "secretRef": {"name": "s", "key": "k"}}]});
+    let back = |name| edited(name, vec![plain(), asked(), pinned(0)]);
+    vec![
+        edited("raise and lower T", vec![plain(), lasting(5), lasting(2)]),
+        back("roll back"),
+        Scenario { controllers: 2, until: 4, ..back("roll back, two controllers") },
+        edited("pin the standby", vec![plain(), pinned(2), plain()]),
+        edited("external", vec![plain(), spec(&json!({}), &external), plain()]),
+        edited("import", vec![plain(), spec(&json!({}), &imported), plain()]),
+    ]
+}
+
+/// One controller, one replica that follows at once, and edits to these specs.
+fn edited(name: &'static str, specs: Vec<KeySetSpec>) -> Scenario {
+    let edits = u8::try_from(specs.len() - 1).unwrap_or(u8::MAX);
+    Scenario { name, specs, budget: Budget { edits, ..Budget::default() }, until: 7, ..rotate() }
 }
 
 /// One controller, one replica that follows at once, one rotation.
@@ -332,5 +401,6 @@ const LOSSES: &[Loss] = &[
     Loss::Junk,
     Loss::Old(false),
     Loss::Old(true),
+    Loss::Stranger,
     Loss::Damage,
 ];

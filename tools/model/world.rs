@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cast::{BROUGHT, Kids, SLOTS};
+use crate::cast::{BROUGHT, Kids, SLOTS, STRANGER};
 use crate::laws::Law;
 use crate::mind::{Answer, Document, Mind, Question};
 use crate::scenario::{Follow, Scenario};
@@ -80,6 +80,8 @@ pub(crate) enum Loss {
     Junk,
     /// A document from before, under its revision or a far higher one.
     Old(bool),
+    /// A document with a key of somebody else.
+    Stranger,
     Damage,
 }
 
@@ -354,6 +356,7 @@ impl World {
             Loss::Status => objects.status = 0,
             Loss::Junk => objects.published = document(None, 1),
             Loss::Old(high) => objects.published = document(Some(self.scenario.old), if high { 99 } else { 1 }),
+            Loss::Stranger => objects.published = document(Some(self.scenario.old.with(STRANGER)), 1),
             Loss::Damage => {
                 if let Some(signer) = self.mind.signers.value(u32::from(objects.signer)) {
                     let content = crate::lifecycle::SignerContent::Damaged;

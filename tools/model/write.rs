@@ -4,7 +4,7 @@
 use crate::api::Lifecycle;
 use crate::cast::{Kid, kid};
 use crate::laws::Law;
-use crate::lifecycle::SignerContent;
+use crate::lifecycle::{SignerContent, SignerSecret};
 use crate::mind::Act;
 use crate::state::{Controller, Seen, Stage, State};
 use crate::world::World;
@@ -114,9 +114,7 @@ impl World {
         let Some(signer) = self.mind.signers.value(u32::from(number)) else { return Outcome::Refused };
         let Some(new) = self.mind.cast.kid(&signer.key_id) else { return Outcome::Refused };
         let before = self.mind.signers.value(u32::from(state.objects.signer));
-        let holds = |secret: &crate::lifecycle::SignerSecret| {
-            secret.key_id == signer.key_id && secret.content == SignerContent::Intact
-        };
+        let holds = |secret: &SignerSecret| secret.key_id == signer.key_id && secret.content == SignerContent::Intact;
         let key_secret = crate::cast::slot_of(&signer.key_name).map(|slot| state.objects.secrets[slot]);
         if key_secret != Some(new + 1) && !before.as_deref().is_some_and(holds) {
             return Outcome::Refused;
@@ -129,7 +127,8 @@ impl World {
         if switches && (is_over || is_barred) {
             return Outcome::Broken(Law::SignsAgain);
         }
-        if before.is_some_and(|before| before.term > signer.term) {
+        let is_later = |before: &SignerSecret| before.term < signer.term || (!activates && before.term == signer.term);
+        if before.is_some_and(|before| !is_later(&before)) {
             return Outcome::Broken(Law::LowerTerm);
         }
         state.touch(Seen::SIGNER);
@@ -147,7 +146,7 @@ impl World {
     }
 
     fn rebuild(&self, state: &mut State, slot: usize, kid: Kid) -> Outcome {
-        let holds = |signer: &crate::lifecycle::SignerSecret| {
+        let holds = |signer: &SignerSecret| {
             self.mind.cast.kid(&signer.key_id) == Some(kid) && signer.content == SignerContent::Intact
         };
         let signer = self.mind.signers.value(u32::from(state.objects.signer));
