@@ -48,14 +48,7 @@ async fn keys(algorithm: Algorithm, bits: Option<i32>, count: usize) {
 fn plans() {
     let mut world = World::at_defaults();
     world.run_for("1441h");
-    let observed = world.observe();
-    assert!(lifecycle::plan(&observed, world.now).effects.is_empty(), "the world has settled");
-    let durations = (0..10_000).map(|_| {
-        let start = Instant::now();
-        black_box(lifecycle::plan(black_box(&observed), world.now));
-        start.elapsed()
-    });
-    let durations = Samples::new(durations.collect());
+    let durations = planned(&world.observe(), world.now);
     line(&format!("a plan, {} keys published", world.set().map_or(0, jose::JwkSet::len)), &durations, "");
 }
 
@@ -91,12 +84,17 @@ fn plan_of_a_long_life() {
     let observed = world.observe();
     let records = observed.keys.len() - published;
     assert_eq!((published, records), (10, 90));
-    assert!(lifecycle::plan(&observed, world.now).effects.is_empty(), "the world has settled");
+    let durations = planned(&observed, world.now);
+    line(&format!("a plan, {published} keys published and {records} removed"), &durations, "");
+}
+
+/// Times of plans of a set with nothing to do.
+fn planned(observed: &lifecycle::Observed, now: jiff::Timestamp) -> Samples {
+    assert!(lifecycle::plan(observed, now).effects.is_empty(), "the world has settled");
     let durations = (0..10_000).map(|_| {
         let start = Instant::now();
-        black_box(lifecycle::plan(black_box(&observed), world.now));
+        black_box(lifecycle::plan(black_box(observed), now));
         start.elapsed()
     });
-    let durations = Samples::new(durations.collect());
-    line(&format!("a plan, {published} keys published and {records} removed"), &durations, "");
+    Samples::new(durations.collect())
 }

@@ -44,6 +44,7 @@ pub struct KeySetStatus {
     /// maxCacheAge is the value of spec.verifiers that this status acknowledges, so that a lowered one
     /// is known as such.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::stored_duration")]
     pub max_cache_age: Option<Duration>,
     /// earliestActivationTime is before when no key signs that is first seen served from now on:
     /// maxCacheAge was lowered, and copies that were taken before may be in use until then.

@@ -31,6 +31,11 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A duration that was accepted before: a status repeats what the spec was checked for.
+pub(super) fn stored_duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": MIN_LENGTH, "maxLength": MAX_LENGTH, "pattern": PATTERN })
+}
+
 /// A duration of at most a year that is not zero.
 pub(super) fn positive_duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

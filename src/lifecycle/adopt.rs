@@ -115,8 +115,10 @@ fn may_adopt(view: &View<'_>) -> bool {
 fn adopted_lifecycle(view: &View<'_>, jwk: &PublicJwk) -> Lifecycle {
     let believed = Some(view.now).filter(|_| view.observed.clock == Clock::Trusted);
     let signer = view.signer();
+    // The report of the set remembers what the record of the key did.
+    let revocation_time = stored_status(view, jwk).filter(|key| key.state == KeyState::Revoked).map(|_| view.now);
     if has_never_signed(view) {
-        return Lifecycle::default();
+        return Lifecycle { revocation_time, ..Lifecycle::default() };
     }
     let signs = signer.filter(|signer| signer.key_id == *jwk.kid());
     let activation_time = match signs {
@@ -128,8 +130,7 @@ fn adopted_lifecycle(view: &View<'_>, jwk: &PublicJwk) -> Lifecycle {
         activation_time,
         retirement_time: believed.filter(|_| signs.is_none()),
         earliest_removal_time: Some(after(view.now, view.contract.retention())),
-        // The report of the set remembers what the record of the key did.
-        revocation_time: stored_status(view, jwk).filter(|key| key.state == KeyState::Revoked).map(|_| view.now),
+        revocation_time,
         ..Lifecycle::default()
     }
 }

@@ -6,7 +6,7 @@
 
 use super::contract::after;
 use super::effect::Effect;
-use super::observed::{Import, Key};
+use super::observed::Import;
 use super::record::created_status;
 use super::stage::free_sequences;
 use super::view::{Step, View};
@@ -72,9 +72,4 @@ pub(super) fn refusal(view: &View<'_>, jwk: &PublicJwk, origin: Origin) -> Optio
 
 fn entry<'a>(view: &View<'a>, import: &Import) -> Option<&'a ImportedKey> {
     view.observed.key_set.spec.imported_keys.iter().find(|entry| entry.name == import.entry_name)
-}
-
-/// Until when an imported key that never signed here stays: others may have signed with it.
-pub(super) fn has_kept_its_promise(view: &View<'_>, key: &Key) -> bool {
-    key.origin != Origin::Imported || key.lifecycle.earliest_removal_time.is_none_or(|time| time <= view.now)
 }

@@ -9,8 +9,9 @@ use super::contract::after;
 use super::effect::{Effect, RecordCause};
 use super::observed::{Clock, Key, SignerSecret};
 use super::record::record;
+use super::retire::is_lost;
 use super::view::{View, is_active};
-use crate::api::Lifecycle;
+use crate::api::{Lifecycle, PrivateKeyState};
 
 /// Copies an activation that the Signer Secret shows and the ledger does not.
 ///
@@ -49,9 +50,12 @@ pub(super) fn record_retirement(view: &View<'_>) -> Vec<Effect> {
     // A revoked key retires like any other: signers may use it for a while yet. So does one that somebody recorded as
     // removed while it signed.
     let seems_active = |key: &Key| is_active(&key.lifecycle);
-    let replaced = |key: &&Key| {
-        seems_active(key) || (key.is_staged() && key.kid().is_some() && key.kid() == signer.replaced.as_ref())
+    // Its own record may be lost, or may have been written anew as retired before signers were given another key.
+    let signed_until_then = |key: &Key| {
+        let named = key.kid().is_some() && key.kid() == signer.replaced.as_ref();
+        named && (key.is_staged() || (key.is_retired() && key.lifecycle.retirement_time < Some(successor)))
     };
+    let replaced = |key: &&Key| seems_active(key) || signed_until_then(key);
     let retire = |key| record(view, key, retired(view, key, signer, successor), RecordCause::Retirement);
     others.filter(replaced).map(retire).collect()
 }
@@ -75,6 +79,24 @@ pub(super) fn record_promise(view: &View<'_>) -> Vec<Effect> {
         (key.lifecycle.earliest_removal_time < promised).then(|| record(view, key, lifecycle, RecordCause::Promise))
     };
     view.published().filter_map(raise).collect()
+}
+
+/// Gives a staged key whose private half is lost the promise of one that signed until now: if a switch to it was lost
+/// along with it, nobody can tell. The report says whether that was recorded for this loss.
+pub(super) fn record_loss(view: &View<'_>) -> Vec<Effect> {
+    let Some((signer, _)) = recordable(view) else { return Vec::new() };
+    let is_recorded = |key: &Key| {
+        let told = key.status.as_ref().is_some_and(|status| status.private_key == Some(PrivateKeyState::Lost));
+        told && key.lifecycle.earliest_removal_time.is_some()
+    };
+    let promised = Some(after(view.now, view.contract.retention()));
+    let lost = view.published().filter(|key| is_lost(key) && key.kid() != Some(&signer.key_id) && !is_recorded(key));
+    lost.map(|key| {
+        let earliest_removal_time = key.lifecycle.earliest_removal_time.max(promised);
+        let lifecycle = Lifecycle { earliest_removal_time, ..key.lifecycle.clone() };
+        record(view, key, lifecycle, RecordCause::Promise)
+    })
+    .collect()
 }
 
 /// The Signer Secret and its key, if what it says may be copied into the ledger.

@@ -52,6 +52,8 @@ const RULES: &[(&str, Rule)] = &[
     ("record revocations", revoke::record_revocation),
     ("repair the Signer Secret", signer::repair_signer),
     ("repair Key Secrets", signer::repair_key_secrets),
+    // After the Signer Secret was put right: from now on nobody is given the lost key.
+    ("record the loss of staged keys", ledger::record_loss),
     ("adopt published keys without a record", adopt::adopt),
     ("own objects as deletionPolicy wants", own),
     ("publish external keys", external::announce),

@@ -37,10 +37,19 @@ pub fn sought(observed: &Observed) -> Option<&Replica> {
     ahead(observed).or_else(lawful)
 }
 
-/// A later set than the objects know of.
-///
+/// Whether a replica serves that very document of this set.
+pub(super) fn is_served(observed: &Observed, digest: &Digest) -> bool {
+    let served = observed.pass.iter().flat_map(|pass| &pass.replicas).filter_map(|replica| replica.served.as_ref());
+    served.filter(|served| is_ours(observed, served)).any(|served| served.digest == *digest)
+}
+
 /// A set of another KeySet of that name counts only if this one has signed: a KeySet that was deleted and made anew owes the
 /// keys of before nothing.
+fn is_ours(observed: &Observed, served: &ServedKeys) -> bool {
+    observed.ever_signed() || served.key_set_uid.as_ref().is_some_and(|uid| *uid == observed.key_set.uid)
+}
+
+/// A later set than the objects know of.
 fn ahead(observed: &Observed) -> Option<&Replica> {
     let Observed { key_set, published, pass, .. } = observed;
     let prior = key_set.status.observed_uid.as_deref() == Some(key_set.uid.as_str());
@@ -54,12 +63,9 @@ fn ahead(observed: &Observed) -> Option<&Replica> {
         pass.iter().flat_map(|pass| &pass.replicas).filter_map(|replica| Some((replica, replica.served.as_ref()?)));
     // A set that is gone for good is reported without a key; the same document under another revision says nothing new.
     let is_news = |served: &ServedKeys| document.is_none_or(|it| it.digest.as_ref() != Some(&served.digest));
-    let is_ours = |served: &ServedKeys| {
-        observed.ever_signed() || served.key_set_uid.as_ref().is_some_and(|uid| *uid == key_set.uid)
-    };
     let later = replicas
         .filter(|(_, served)| !served.ages.is_empty() && Some(served.revision) > known)
-        .filter(|(_, served)| is_news(served) && is_ours(served));
+        .filter(|(_, served)| is_news(served) && is_ours(observed, served));
     let latest = later.max_by_key(|(_, served)| served.revision);
     latest.map(|(replica, _)| replica)
 }

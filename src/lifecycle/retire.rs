@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use super::contract::after;
 use super::effect::{DeleteCause, Effect, RecordCause};
-use super::import::has_kept_its_promise;
 use super::observed::{Fence, Key, PrivateHalf};
 use super::record::record;
 use super::signer::bar;
@@ -95,7 +94,7 @@ fn is_destructible(view: &View<'_>, key: &Key) -> bool {
     !is_signing(view, key) && (ended || key.lifecycle.removal_time.is_some())
 }
 
-/// Guard 2: retired, and the promise has ended. A staged key that will never sign has promised nothing.
+/// Guard 2: retired, and the promise has ended. A staged key of another kind that will never sign has promised nothing.
 fn is_removable(view: &View<'_>, key: &Key) -> bool {
     let over = removal_time(view, key).is_some_and(|time| time <= view.now);
     !view.is_held(key) && !is_signing(view, key) && (over || is_superseded(view, key))
@@ -103,18 +102,23 @@ fn is_removable(view: &View<'_>, key: &Key) -> bool {
 
 /// When the promise of a key ends that is on its way out.
 pub(super) fn removal_time(view: &View<'_>, key: &Key) -> Option<Timestamp> {
-    if key.is_retired() { key.lifecycle.earliest_removal_time } else { external::removal_time(view, key) }
+    let is_ending = key.is_retired() || is_lost(key);
+    if is_ending { key.lifecycle.earliest_removal_time } else { external::removal_time(view, key) }
 }
 
-/// A staged key whose private half is lost, or of a kind that is no longer wanted, once a later key stands in for it.
+/// A staged key whose private half is lost: another takes its place.
+pub(super) fn is_lost(key: &Key) -> bool {
+    key.is_staged() && key.private == PrivateHalf::Absent
+}
+
+/// A staged key of a kind that is no longer wanted, once a later key signs. An imported one brought a promise along.
 fn is_superseded(view: &View<'_>, key: &Key) -> bool {
-    let useless = !view.is_wanted_kind(key) || key.private == PrivateHalf::Absent;
-    let stands_in = |other: &Key| {
-        other.sequence > key.sequence
-            && (view.is_wanted_kind(other) && matches!(other.private, PrivateHalf::Stored(_)))
-            && (other.is_active() || (key.private == PrivateHalf::Absent && view.is_visible_now(other)))
+    let is_successor = |other: &Key| {
+        let stored = matches!(other.private, PrivateHalf::Stored(_));
+        other.sequence > key.sequence && other.is_active() && view.is_wanted_kind(other) && stored
     };
-    key.is_staged() && useless && has_kept_its_promise(view, key) && view.published().any(stands_in)
+    let promised = key.lifecycle.earliest_removal_time.is_some_and(|time| time > view.now);
+    key.is_staged() && !promised && !view.is_wanted_kind(key) && view.published().any(is_successor)
 }
 
 /// A kid in the Signer Secret counts as signing, whatever the ledger says.

@@ -35,7 +35,7 @@ pub(super) fn activate(view: &View<'_>, key: &Key, reason: RotationReason) -> Op
         key_name: key.name.clone(),
         key_id: key.kid()?.clone(),
         activation_time: key.lifecycle.retirement_time.map_or(view.now, |retired| next_second(retired).max(view.now)),
-        replaced: view.signing().and_then(|signing| signing.kid().cloned()),
+        replaced: view.signing().or_else(|| latest(view)).and_then(|replaced| replaced.kid().cloned()),
         barred: bars(view),
         reason,
     };
@@ -45,6 +45,11 @@ pub(super) fn activate(view: &View<'_>, key: &Key, reason: RotationReason) -> Op
         Signer::Absent | Signer::Foreign => None,
     };
     Some(Effect::WriteSigner { fence, record, change: SignerChange::Activate })
+}
+
+/// The key that signers may still have when nothing shows one: the last to retire, perhaps only because its record was lost.
+fn latest<'a>(view: &View<'a>) -> Option<&'a Key> {
+    view.published().filter(|key| key.is_retired()).max_by_key(|key| key.lifecycle.retirement_time)
 }
 
 /// The highest term ever seen, in the ledger or in the Signer Secret.

@@ -86,9 +86,12 @@ impl<'a> View<'a> {
     /// The published set, if its digest is accepted: its kids are ours whatever else is lost. Without the ConfigMap, what
     /// a replica still serves of it.
     pub(super) fn accepted_set(&self) -> Option<&'a JwkSet> {
-        let publication = self.publication()?;
-        let held = self.config_map().filter(|it| it.digest.as_ref().is_some_and(|digest| publication.accepts(digest)));
-        let served = || self.observed.witness.as_ref().filter(|witness| publication.accepts(&witness.digest));
+        let accepts = |digest: &Digest| self.publication().is_some_and(|publication| publication.accepts(digest));
+        // Where the status is lost, a replica remembers: it began to serve the document when that was accepted.
+        let is_lost = self.accepted_digest().is_none();
+        let is_known = |digest: &Digest| accepts(digest) || (is_lost && restore::is_served(self.observed, digest));
+        let held = self.config_map().filter(|it| it.digest.as_ref().is_some_and(is_known));
+        let served = || self.observed.witness.as_ref().filter(|witness| accepts(&witness.digest));
         held.map_or_else(|| served()?.set.as_ref(), |config_map| config_map.set.as_ref())
     }
 

@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use crate::cast::{BROUGHT, KIDS};
 use crate::coverage::Coverage;
 use crate::laws::Law;
-use crate::scenario::Start;
+use crate::scenario::{Scenario, Start};
 use crate::state::State;
 use crate::world::{Next, Step, World};
 
@@ -58,12 +59,23 @@ impl World {
         let mut state = State { budget: self.scenario.budget, ..State::default() };
         state.objects.status = 0;
         self.follow_all(&mut state);
+        if self.scenario.start == Start::Elsewhere {
+            for kid in (0..KIDS).filter(|kid| *kid != usize::from(BROUGHT)) {
+                state.ghosts.without[kid] = state.tick + 1;
+            }
+        }
         if self.scenario.start == Start::AtRest
-            && let Ok(rested) = self.rest(&state, |_| false, |_, _| ())
+            && let Ok(rested) = self.alone().rest(&state, |_| false, |_, _| ())
         {
             state = State { budget: self.scenario.budget, ..rested };
         }
         state
+    }
+
+    /// The same world with one controller: clocks that are apart would never rest.
+    fn alone(&self) -> Self {
+        let scenario = Scenario { controllers: 1, ..self.scenario.clone() };
+        Self { mind: Arc::clone(&self.mind), scenario, lifetimes: self.lifetimes.clone(), ..*self }
     }
 
     /// Explores the scenario.

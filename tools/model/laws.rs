@@ -41,8 +41,8 @@ pub(crate) enum Law {
 impl World {
     /// Lets the ghosts watch what is served.
     pub(crate) fn watch(&self, state: &mut State) {
+        let lifetime = self.lifetimes[self.acknowledged(state)];
         let ghosts = &mut state.ghosts;
-        let lifetime = self.lifetimes[usize::from(state.spec)];
         for replica in state.replicas.iter().filter(|replica| !replica.served.is_empty()) {
             for (kid, without) in (0..).zip(&mut ghosts.without) {
                 if !replica.served.has(kid) {
@@ -66,6 +66,17 @@ impl World {
                 ghosts.lifetimes[index] = 0;
             }
         }
+    }
+
+    /// The spec whose `T` is in force: an issuer that asks for longer tokens waits for its acknowledgement.
+    fn acknowledged(&self, state: &State) -> usize {
+        let edited = usize::from(state.spec);
+        if self.lifetimes[..=edited].windows(2).all(|pair| pair[0] == pair[1]) {
+            return edited;
+        }
+        let stored = self.mind.statuses.value(state.objects.status);
+        let generation = stored.and_then(|stored| stored.status.observed_generation);
+        generation.and_then(|generation| usize::try_from(generation - 1).ok()).unwrap_or(edited)
     }
 
     /// The law that a state breaks.

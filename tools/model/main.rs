@@ -35,25 +35,51 @@ use coverage::{COLUMNS, Coverage};
 use explore::{Found, Until};
 use world::{Rules, World};
 
+/// `[--first-violation] [--without RULE] [SCENARIO ...]`: no scenario means all.
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let scenarios =
-        scenario::all().into_iter().filter(|it| wanted.is_empty() || wanted.iter().any(|name| name == it.name));
+    let mut until = Until::Complete;
+    let mut rules = Rules::default();
+    let mut wanted = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--first-violation" => until = Until::Violated,
+            "--without" => match arguments.next().as_deref().and_then(Rules::without) {
+                Some(without) => rules = without,
+                None => return misused("--without needs the name of a rule"),
+            },
+            _ => wanted.push(argument),
+        }
+    }
+    let known = scenario::all();
+    if let Some(unknown) = wanted.iter().find(|name| known.iter().all(|it| it.name != name.as_str())) {
+        return misused(&format!("there is no scenario {unknown:?}"));
+    }
     let mut coverage = Coverage::default();
     let (mut states, mut violated) = (0, false);
     let began = Instant::now();
-    for scenario in scenarios {
-        let world = World::new(scenario, Rules::default());
+    for scenario in known.into_iter().filter(|it| wanted.is_empty() || wanted.iter().any(|name| name == it.name)) {
+        let world = World::new(scenario, rules);
         let start = Instant::now();
-        let found = world.explore(Until::Complete);
+        let found = world.explore(until);
         report(&world, &found, start.elapsed().as_secs_f64());
         coverage.add(&found.coverage);
         states += found.states;
         violated |= !found.violations.is_empty();
+        if violated && until == Until::Violated {
+            break;
+        }
     }
     println!("{states} states in {:.0} s", began.elapsed().as_secs_f64());
-    print_coverage(&coverage);
+    if until == Until::Complete {
+        print_coverage(&coverage);
+    }
     ExitCode::from(u8::from(violated))
+}
+
+fn misused(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::from(2)
 }
 
 fn report(world: &World, found: &Found, seconds: f64) {

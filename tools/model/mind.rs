@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
-use crate::api::names::condition;
+use crate::api::names::{condition, reason};
 use crate::api::{
     Condition, ConditionStatus, ImportedKey, KeySetSpec, KeySetStatus, Lifecycle, Origin, RevocationMode,
     RotationReason, SigningKeyStatus,
@@ -20,7 +20,7 @@ use crate::jose::PublicJwk;
 use crate::lifecycle::{
     Clock, ConfigMapContent, Effect, Fence, Import, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, Plan,
     PrivateHalf, Provenance, PublishCause, Published, Replica, ServedKeys, Signer, SignerChange, SignerContent,
-    SignerSecret, Stray, plan,
+    SignerSecret, Stray, Witness, plan, sought,
 };
 use crate::state::Sight;
 
@@ -90,6 +90,8 @@ pub(crate) enum Act {
         declared: bool,
     },
     Ledger(usize, u16),
+    /// Read the KeySet again: what is to be published must still be what it accepts.
+    Check,
     Publish {
         create: bool,
         document: u16,
@@ -165,6 +167,16 @@ impl Mind {
     }
 
     fn observed(&self, question: &Question) -> Observed {
+        let mut observed = self.looked(question);
+        let served = sought(&observed).and_then(|replica| replica.served.as_ref());
+        observed.witness = served.map(|served| {
+            let set = self.cast.of_digest(&served.digest).map(|kids| self.cast.set(kids));
+            Witness { digest: served.digest.clone(), set }
+        });
+        observed
+    }
+
+    fn looked(&self, question: &Question) -> Observed {
         let sight = &question.sight;
         let status = self.statuses.value(sight.objects.status).map(|stored| stored.status.clone()).unwrap_or_default();
         let claimed = status.observed_uid.is_some();
@@ -183,7 +195,7 @@ impl Mind {
             },
             keys: (0..SLOTS).filter_map(|slot| self.seen_key(sight, slot)).collect(),
             undecodable: Vec::new(),
-            strays: if claimed { Vec::new() } else { self.strays(sight, signer.as_deref()) },
+            strays: self.strays(sight, signer.as_deref(), claimed),
             obstacle: None,
             signer: signer.map_or(Signer::Absent, |signer| Signer::Ours((*signer).clone())),
             published: self.documents.value(u32::from(sight.objects.published)).map_or(Published::Absent, |document| {
@@ -223,10 +235,10 @@ impl Mind {
         Some(Key { private, ..(*key).clone() })
     }
 
-    /// As `controller::observe` looks for them: around the first names and the signer's.
-    fn strays(&self, sight: &Sight, signer: Option<&SignerSecret>) -> Vec<Stray> {
+    /// As `controller::observe` looks for them: under the names in the status, or around the first ones and the signer's.
+    fn strays(&self, sight: &Sight, signer: Option<&SignerSecret>, claimed: bool) -> Vec<Stray> {
         let signing = signer.and_then(|signer| slot_of(&signer.key_name));
-        let is_near = |slot: usize| slot < 2 || signing.is_some_and(|signing| slot.abs_diff(signing) <= 2);
+        let is_near = |slot: usize| claimed || slot < 2 || signing.is_some_and(|it| slot.abs_diff(it) <= 2);
         let missing = (0..SLOTS).filter(|slot| sight.objects.keys[*slot] == 0 && is_near(*slot));
         let strays = missing.filter(|slot| sight.objects.secrets[*slot] != 0);
         strays
@@ -320,6 +332,9 @@ impl Mind {
                 writes.push(self.write(Act::Ledger(slot, self.key(key)), label));
             }
             Effect::WriteSigner { .. } | Effect::ApplyConfigMap { .. } => {
+                if matches!(effect, Effect::ApplyConfigMap { .. }) {
+                    writes.push(self.write(Act::Check, "publish: check".to_owned()));
+                }
                 writes.extend(self.applied(effect, observed, plan, now));
             }
             Effect::RebuildKeySecret { key, key_id } => {
@@ -439,6 +454,7 @@ impl Mind {
         let label = self.labels.value(write.label).map(|label| (*label).clone()).unwrap_or_default();
         let detail = match &write.act {
             Act::Status(status) => self.told_status(*status),
+            Act::Check => "KeySet".to_owned(),
             Act::MakeSecret(slot)
             | Act::CopySecret(slot, _)
             | Act::DeleteSecret(slot)
@@ -528,7 +544,10 @@ fn is_healthy(observed: &Observed, plan: &Plan) -> bool {
     let retires = observed.keys.iter().any(Key::is_retired);
     let lingers = |key: &Key| key.is_revoked() && (!key.is_removed() || matches!(key.private, PrivateHalf::Stored(_)));
     let lingers = observed.keys.iter().any(lingers);
-    is(condition::READY, ConditionStatus::True)
+    // A pin that cannot hold any more is for a person to take back: the set rests, and says so.
+    let ready = plan.status.conditions.iter().find(|it| it.r#type == condition::READY);
+    let answered = ready.is_some_and(|it| it.status == ConditionStatus::True || it.reason == reason::PIN_UNAVAILABLE);
+    answered
         && is(condition::ROTATION_OVERDUE, ConditionStatus::False)
         && (is(condition::STANDBY_READY, ConditionStatus::True) || at_the_end)
         && !retires

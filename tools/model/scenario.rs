@@ -42,6 +42,8 @@ pub(crate) struct Scenario {
 pub(crate) enum Start {
     /// The KeySet was just applied.
     Applied,
+    /// The same, and verifiers have copies of a set that was served elsewhere.
+    Elsewhere,
     /// It came to rest: one key signs, its standby may.
     AtRest,
 }
@@ -57,7 +59,7 @@ pub(crate) enum Follow {
 
 /// All scenarios, by subject.
 pub(crate) fn all() -> Vec<Scenario> {
-    [bootstraps(), rotations(), replicas(), losses(), verbs()].concat()
+    [bootstraps(), early(), rotations(), replicas(), losses(), verbs()].concat()
 }
 
 /// A KeySet is applied.
@@ -85,12 +87,92 @@ fn bootstraps() -> Vec<Scenario> {
     ]
 }
 
+/// A KeySet is applied that asks for its second key at once: every wait is one for this very key.
+fn early() -> Vec<Scenario> {
+    let asked = |skew| spec(&json!({"after": time(1).to_string()}), &skewed(skew));
+    let early = Scenario {
+        name: "rotate early",
+        specs: vec![asked(0)],
+        start: Start::Applied,
+        budget: Budget::default(),
+        until: 6,
+        ..rotate()
+    };
+    let pinned = spec(&json!({"pinnedKeyID": Cast::new().jwk(2).kid().to_string()}), &json!({}));
+    let external = json!({"externalKeys": [{"name": ENTRY, "publicJWK": Cast::new().jwk(BROUGHT)}]});
+    vec![
+        early.clone(),
+        Scenario {
+            name: "rotate early, clocks apart",
+            specs: vec![asked(1)],
+            controllers: 2,
+            ahead: [0, 1],
+            until: 4,
+            // One of them leads; both for ever would each tell their own time.
+            comes_to_rest: false,
+            ..early.clone()
+        },
+        Scenario {
+            name: "rotate early, two replicas",
+            replicas: 2,
+            follow: Follow::Lagging,
+            comes_to_rest: false,
+            budget: Budget { restarts: 1, silences: 1, ..Budget::default() },
+            until: 3,
+            ..early.clone()
+        },
+        Scenario {
+            name: "rotate early, one loss",
+            budget: Budget { losses: 1, ..Budget::default() },
+            losses: &[Loss::Config, Loss::Status, Loss::Signer, Loss::Old(true)],
+            until: 5,
+            ..early.clone()
+        },
+        Scenario {
+            name: "pin early, one loss",
+            specs: vec![spec(&json!({}), &json!({})), pinned],
+            budget: Budget { edits: 1, losses: 1, ..Budget::default() },
+            losses: &[Loss::Key(0)],
+            until: 5,
+            ..early.clone()
+        },
+        Scenario {
+            name: "served elsewhere before",
+            specs: vec![spec(&json!({}), &external)],
+            start: Start::Elsewhere,
+            until: 4,
+            ..early
+        },
+    ]
+}
+
 /// Somebody asks for a rotation.
 fn rotations() -> Vec<Scenario> {
     let two = Scenario { name: "rotate, two controllers", controllers: 2, ..rotate() };
+    let asked = |tick| spec(&json!({"after": time(i64::from(tick)).to_string()}), &json!({}));
+    let after = json!({"after": time(i64::from(AT_REST) + 2).to_string()});
+    let apart = vec![spec(&json!({}), &skewed(1)), spec(&after, &skewed(1))];
+    // The second key in line was published while others were in use, so its wait counts.
+    let twice = Scenario {
+        name: "rotate twice",
+        specs: vec![spec(&json!({}), &json!({})), asked(AT_REST + 1), asked(AT_REST + 2)],
+        budget: Budget { edits: 2, ..Budget::default() },
+        until: 8,
+        ..rotate()
+    };
     vec![
         rotate(),
         two.clone(),
+        twice.clone(),
+        Scenario { name: "rotate twice, a lagging replica", follow: Follow::Lagging, comes_to_rest: false, ..twice },
+        Scenario {
+            name: "rotate, clocks apart",
+            specs: apart,
+            ahead: [0, 1],
+            until: 9,
+            comes_to_rest: false,
+            ..two.clone()
+        },
         Scenario { name: "rotate, read late", reads: READS, until: 5, ..two.clone() },
         Scenario { name: "rotate, by name", goes_by_name: true, until: 6, ..two.clone() },
         Scenario { name: "rotate, plan late", plans_late: true, until: 8, ..rotate() },
@@ -101,17 +183,18 @@ fn rotations() -> Vec<Scenario> {
 fn replicas() -> Vec<Scenario> {
     let budget = Budget { edits: 1, restarts: 1, silences: 1, ..Budget::default() };
     let lagging = Scenario { follow: Follow::Lagging, comes_to_rest: false, budget, until: 6, ..rotate() };
+    let tampering = Scenario {
+        name: "tampering",
+        budget: Budget { losses: 1, ..budget },
+        losses: &[Loss::Config, Loss::Junk, Loss::Old(false), Loss::Old(true), Loss::Status],
+        until: 4,
+        ..lagging.clone()
+    };
     vec![
         Scenario { name: "rotate, two replicas", replicas: 2, ..lagging.clone() },
-        Scenario { name: "rotate, two controllers, a replica", controllers: 2, until: 5, ..lagging.clone() },
-        Scenario {
-            name: "tampering, two replicas",
-            replicas: 2,
-            budget: Budget { losses: 1, ..budget },
-            losses: &[Loss::Config, Loss::Junk, Loss::Old(false), Loss::Old(true), Loss::Status],
-            until: 4,
-            ..lagging
-        },
+        Scenario { name: "rotate, two controllers, a replica", controllers: 2, until: 5, ..lagging },
+        tampering.clone(),
+        Scenario { name: "tampering, two replicas", replicas: 2, ..tampering },
     ]
 }
 
@@ -142,6 +225,10 @@ fn verbs() -> Vec<Scenario> {
         spec(&json!({}), &json!({"revokedKeys": keys}))
     };
     let revoke = |name, specs: Vec<KeySetSpec>| Scenario { name, specs, until: 7, ..rotate() };
+    let lasting = |lifetime, tick| {
+        let after = json!({"after": time(i64::from(tick)).to_string()});
+        spec(&after, &json!({"tokens": {"maxLifetime": ticks(lifetime).to_string()}}))
+    };
     let both = Budget { edits: 2, ..Budget::default() };
     let pinned = |kid: &String| spec(&json!({"pinnedKeyID": kid}), &json!({}));
     let external = json!({"externalKeys": [{"name": ENTRY, "publicJWK": cast.jwk(BROUGHT)}]});
@@ -150,6 +237,15 @@ fn verbs() -> Vec<Scenario> {
         revoke("revoke AfterSwitch", vec![plain(), revoked(&[(&first, "AfterSwitch")])]),
         revoke("revoke ForceSwitch", vec![plain(), revoked(&[(&first, "ForceSwitch")])]),
         revoke("revoke Immediate", vec![plain(), revoked(&[(&first, "Immediate")])]),
+        Scenario {
+            controllers: 2,
+            until: 4,
+            ..revoke("revoke, two controllers", vec![plain(), revoked(&[(&second, "AfterSwitch")])])
+        },
+        Scenario {
+            budget: both,
+            ..revoke("raise and lower T", vec![plain(), lasting(5, AT_REST + 1), lasting(2, AT_REST + 1)])
+        },
         revoke("revoke the standby", vec![plain(), revoked(&[(&second, "AfterSwitch")])]),
         Scenario {
             budget: both,
@@ -215,6 +311,12 @@ fn spec(rotation: &serde_json::Value, more: &serde_json::Value) -> KeySetSpec {
         spec[name] = value.clone();
     }
     serde_json::from_value(spec).unwrap_or_else(|error| unreachable!("a spec of ours: {error}"))
+}
+
+/// S, and the margin that it asks for.
+fn skewed(skew: i64) -> serde_json::Value {
+    let skew = ticks(skew).to_string();
+    json!({"clockSkew": skew, "retention": {"margin": skew, "historyLimit": 0}})
 }
 
 /// The tick at which a world has come to rest after its bootstrap.

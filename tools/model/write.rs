@@ -83,6 +83,10 @@ impl World {
                 state.objects.keys[slot] = key;
                 Outcome::Done
             }
+            Act::Check => {
+                let is_same = fenced(Seen::KEY_SET) || self.rules.publishes_unchecked;
+                if is_same { Outcome::Done } else { Outcome::Refused }
+            }
             Act::Publish { create, document } => {
                 let found = state.objects.published != 0;
                 if if create { found } else { !found || !fenced(Seen::PUBLISHED) } {

@@ -31,7 +31,7 @@ use futures::TryStreamExt as _;
 use issuer::{Issuer, NAMESPACE};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use keyset_operator::api::{ConditionStatus, KeySet};
+use keyset_operator::api::{ConditionStatus, Guard, KeySet, NextTransition};
 use kube::{Api, Client, api::PostParams, core::ObjectMeta, runtime::watcher};
 use objects::Objects;
 use processes::Processes;
@@ -276,9 +276,13 @@ impl Soak {
     }
 }
 
-/// Serves, signs, and the next key may sign.
+/// Serves, signs, the next key may sign, and no key is on its way out.
 fn is_whole(issuer: &Issuer) -> bool {
-    is_true(issuer, "Ready") && is_true(issuer, "StandbyReady")
+    let ends = |next: &NextTransition| {
+        matches!(next.waiting_for, Guard::TokenExpiry | Guard::RollbackWindow | Guard::SignerReload)
+    };
+    let is_ending = issuer.chronicle.status().next_transition.as_ref().is_some_and(ends);
+    is_true(issuer, "Ready") && is_true(issuer, "StandbyReady") && !is_ending
 }
 
 fn is_true(issuer: &Issuer, r#type: &str) -> bool {

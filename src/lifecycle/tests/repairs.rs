@@ -1,9 +1,10 @@
 //! What is lost or tampered with is put right, and nothing that is served is lost by it.
 
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::world::World;
-use crate::lifecycle::{Effect, Fence, PrivateHalf, Published, Signer, SignerContent};
+use crate::lifecycle::{Contract, Effect, Fence, PrivateHalf, Published, Signer, SignerContent};
 
 fn steady() -> World {
     let mut world = World::at_defaults();
@@ -42,14 +43,72 @@ fn a_lost_key_secret_of_the_signing_key_is_rebuilt_from_the_signer_secret() {
 }
 
 #[test]
-fn a_lost_standby_is_replaced_and_leaves_once_its_successor_is_seen() {
+fn a_lost_standby_is_replaced_and_leaves_as_late_as_if_it_had_signed_until_now() {
     let mut world = steady();
     world.key_mut(2).private = PrivateHalf::Absent;
     world.run_for("1m");
-    assert_eq!(world.keys.iter().filter(|key| !key.is_over()).count(), 2);
+    let promised = world.now - SignedDuration::from_mins(1) + Contract::new(&world.key_set.spec).retention();
+    assert_eq!(world.key(2).lifecycle.earliest_removal_time, Some(promised));
+    assert!(matches!(world.key(3).private, PrivateHalf::Stored(_)));
+    world.run_until(promised - SignedDuration::from_secs(1));
+    assert!(!world.key(2).is_over());
+    world.run_until(promised);
     assert!(world.key(2).is_over());
     world.run_for("800h");
     assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+}
+
+#[test]
+fn a_switch_that_is_lost_with_its_key_before_it_is_recorded_keeps_its_tokens_verifiable() {
+    let mut world = steady();
+    let now = world.now;
+    world.edit(|spec| spec.rotation.after = Some(now));
+    let flips = |effect: &Effect| matches!(effect, Effect::WriteSigner { .. });
+    while !world.plan().effects.iter().any(flips) {
+        world.settle_within(1);
+    }
+    world.settle_within(1);
+    assert_eq!(world.activations.len(), 2);
+    assert!(world.key(2).is_staged(), "the record is still to come");
+    world.key_mut(2).private = PrivateHalf::Absent;
+    world.signer = Signer::Absent;
+    let promised = world.now + Contract::new(&world.key_set.spec).retention();
+    world.run_until(promised - SignedDuration::from_secs(1));
+    assert!(world.set().unwrap().contains(world.key(2).kid().unwrap()), "its tokens may be in use");
+    world.run_until(promised);
+    assert!(!world.set().unwrap().contains(world.key(2).kid().unwrap()));
+}
+
+#[test]
+fn a_record_that_is_lost_with_the_signer_secret_retires_when_signers_get_another_key() {
+    let mut world = steady();
+    world.keys.retain(|key| key.sequence != 1);
+    world.signer = Signer::Absent;
+    world.settle_within(1);
+    assert!(world.key(1).is_retired(), "adopted");
+    let switched = world.after("1h");
+    world.advance_to(switched);
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
+    assert_eq!(world.key(1).lifecycle.retirement_time, Some(switched));
+    assert!(
+        world.key(1).lifecycle.earliest_removal_time >= Some(switched + Contract::new(&world.key_set.spec).retention())
+    );
+}
+
+#[test]
+fn a_record_that_is_lost_with_the_status_stays_published_because_servers_know_it() {
+    let mut world = steady();
+    let now = world.now;
+    world.edit(|spec| spec.rotation.after = Some(now));
+    world.run_for("25h");
+    assert_eq!((world.signing_name().as_deref(), &world.key(1).private), (Some("pay-2"), &PrivateHalf::Absent));
+    let kid = world.key(1).kid().unwrap().clone();
+    world.keys.retain(|key| key.sequence != 1);
+    world.key_set.status = crate::api::KeySetStatus::default();
+    world.run_for("1m");
+    assert!(world.set().unwrap().contains(&kid));
+    assert!(world.keys.iter().any(|key| key.kid() == Some(&kid) && key.is_retired()));
 }
 
 #[test]
@@ -232,7 +291,7 @@ fn a_key_that_signed_without_a_record_is_retired_with_its_full_retention() {
     let ledger = &world.key(2).lifecycle;
     let kept = ledger.earliest_removal_time.unwrap().duration_since(ledger.retirement_time.unwrap());
     // L + T + S + M = 10m + 1h + 5m + 24h
-    assert_eq!(kept, jiff::SignedDuration::from_mins(10 + 60 + 5 + 24 * 60));
+    assert_eq!(kept, SignedDuration::from_mins(10 + 60 + 5 + 24 * 60));
 }
 
 #[test]
