@@ -1,6 +1,8 @@
 # What people and CI call. `make help` explains each target.
 
 CARGO_DENY := 0.20.2
+CARGO_MUTANTS := 27.1.0
+FILE ?= *
 KEEP ?=
 MINUTES ?= 10
 SCENARIO ?=
@@ -9,7 +11,7 @@ SEED ?= $(shell date +%s)
 TARGET ?= import
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint audit fuzz crds tools cluster cluster-up cluster-down demo soak model bench
+.PHONY: help build test lint audit fuzz mutants crds tools cluster cluster-up cluster-down demo soak model bench
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +35,14 @@ fuzz: ## Look for octets that break a reader; TARGET=import SECONDS=60, needs ni
 	@mkdir -p fuzz/corpus/$(TARGET)
 	cargo +nightly fuzz run --sanitizer none $(TARGET) fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET) -- \
 	  -dict=fuzz/dictionary -max_total_time=$(SECONDS)
+
+mutants: ## Change the lifecycle in every small way and see its tests notice; FILE=rotate for one file. About an hour.
+	@cargo mutants --version 2>/dev/null | grep -qx 'cargo-mutants $(CARGO_MUTANTS)' || { \
+	  echo 'mutants: install it first: cargo install --locked --version $(CARGO_MUTANTS) cargo-mutants'; exit 1; }
+	@rm -rf target/mutants/src && mkdir -p target/mutants
+	@cp -R tools/mutants/. Cargo.lock proptest-regressions target/mutants && cp -R src/lifecycle target/mutants/src
+	cd target/mutants && CARGO_TARGET_DIR=$(CURDIR)/target PROPTEST_CASES=4 PROPTEST_RNG_SEED=1 PROPTEST_MAX_SHRINK_ITERS=0 INSTA_UPDATE=no \
+	  cargo mutants --in-place --no-shuffle --file 'src/lifecycle/$(FILE).rs'
 
 audit: ## Ask the advisory database about the dependencies; needs the network.
 	cargo deny check advisories

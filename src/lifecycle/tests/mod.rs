@@ -1,6 +1,7 @@
 //! The lifecycle against a world in memory: what a cluster, its servers and its adversaries would do.
 
 mod acts;
+mod adoptions;
 mod brought;
 mod guards;
 mod laws;
