@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::contract::{Contract, after};
-use super::observed::{Clock, Observed, PassState, Published};
+use super::observed::{Clock, ConfigMapContent, Observed, PassState, Published};
 use crate::api::{Duration, KeyStatus, VisibilitySource};
 use crate::jose::KeyId;
 
@@ -69,17 +69,24 @@ pub(super) fn is_weaker(stored: &[KeyStatus], seen: &BTreeMap<KeyId, Evidence>) 
 /// When the key was first seen in the ConfigMap. Where visibility is assumed, a ConfigMap without the key starts it anew.
 fn publish_time(observed: &Observed, kid: &KeyId, prior: Option<&KeyStatus>, now: Timestamp) -> Option<Timestamp> {
     let stored = prior.and_then(|key| key.publish_time);
-    let decided = observed.key_set.status.publication.as_ref().and_then(|publication| publication.digest.as_ref());
-    let holding = match &observed.published {
-        Published::Ours(content) => Some(content).filter(|it| it.set.as_ref().is_some_and(|set| set.contains(kid))),
-        Published::Absent | Published::Foreign => None,
-    };
-    let published = holding.is_some_and(|content| content.digest.as_ref() == decided);
-    match (published, observed.key_set.spec.publication.visibility) {
+    match (is_published(observed, kid), observed.key_set.spec.publication.visibility) {
         (true, _) => stored.or(Some(now).filter(|_| observed.clock == Clock::Trusted)),
         (false, VisibilitySource::Replicas) => stored,
         // A document that was accepted before the last decision still holds the key.
-        (false, VisibilitySource::Assumed) => stored.filter(|_| holding.is_some()),
+        (false, VisibilitySource::Assumed) => stored.filter(|_| holding(observed, kid).is_some()),
+    }
+}
+
+/// Whether the ConfigMap has the key, in the very document that was decided last.
+fn is_published(observed: &Observed, kid: &KeyId) -> bool {
+    let decided = observed.key_set.status.publication.as_ref().and_then(|publication| publication.digest.as_ref());
+    holding(observed, kid).is_some_and(|content| content.digest.as_ref() == decided)
+}
+
+fn holding<'a>(observed: &'a Observed, kid: &KeyId) -> Option<&'a ConfigMapContent> {
+    match &observed.published {
+        Published::Ours(content) => Some(content).filter(|it| it.set.as_ref().is_some_and(|set| set.contains(kid))),
+        Published::Absent | Published::Foreign => None,
     }
 }
 
@@ -105,10 +112,12 @@ fn seen_visible_time(kid: &KeyId, stored: Option<Timestamp>, observed: &Observed
         .map(|age| pass.time.checked_sub(age).unwrap_or(pass.time))
         .max();
     let everywhere = !pass.replicas.is_empty() && pass.replicas.iter().all(|replica| replica.serves(kid));
+    // The write that stores it forgets the documents of before (PROTOCOL 3): one without the key that somebody brings
+    // back while it signs must not be accepted any more. So they must be done with.
+    let begins = pass.state == PassState::Complete && everywhere && is_published(observed, kid);
     match stored {
         Some(stored) => Some(last_without.map_or(stored, |time| stored.max(time))),
-        None if pass.state == PassState::Complete && everywhere => Some(pass.time),
-        None => None,
+        None => begins.then_some(pass.time),
     }
 }
 

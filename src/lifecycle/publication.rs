@@ -45,11 +45,6 @@ pub(super) fn publish(view: &View<'_>) -> Vec<Effect> {
     vec![Effect::ApplyConfigMap { fence, set: set.clone(), digest: digest.clone(), revision, cause }]
 }
 
-/// Whether servers may still serve a document of before.
-pub(super) fn accepts_more(view: &View<'_>) -> bool {
-    view.publication().is_some_and(|publication| !publication.previous_digests.is_empty())
-}
-
 /// The accept pair for the status of this plan.
 pub(super) fn status(view: &View<'_>) -> PublicationStatus {
     let config_map_name = Some(view.observed.key_set.config_map_name());

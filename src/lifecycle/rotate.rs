@@ -3,7 +3,6 @@
 use super::effect::{Effect, SignerChange, SignerRecord};
 use super::ledger::next_second;
 use super::observed::{Key, Signer};
-use super::publication;
 use super::schedule::{Rotation, Successor, Window};
 use super::signer::bars;
 use super::view::View;
@@ -12,30 +11,20 @@ use crate::api::RotationReason;
 /// Flips the Signer Secret to the successor, if it is due and guard 1 holds.
 ///
 /// Guard 1: the key was seen served by every replica for `C + S`, and is seen so now by a complete pass of at most 30 s.
-/// A switch that may cost an unknown kid takes what can be had: whoever answers serves the key. Before any other the
-/// status forgets the documents of before: one that somebody brings back must not be served once the key signs.
+/// A switch that may cost an unknown kid takes what can be had: whoever answers serves the key.
 pub(super) fn switch(view: &View<'_>) -> Vec<Effect> {
-    let Some((successor, reason)) = due(view) else { return Vec::new() };
-    if successor.window == Window::None && publication::accepts_more(view) {
-        return vec![Effect::RecordStatus];
-    }
-    activate(view, successor.key, reason).into_iter().collect()
-}
-
-/// Whether a switch waits for the status to forget the documents of before.
-pub(super) fn waits_for_one_document(view: &View<'_>) -> bool {
-    publication::accepts_more(view) && due(view).is_some_and(|(successor, _)| successor.window == Window::None)
-}
-
-/// The key that may take over now, and why it does.
-fn due<'a>(view: &View<'a>) -> Option<(Successor<'a>, RotationReason)> {
-    let rotation = Rotation::next(view).filter(|rotation| view.allows(rotation.step()))?;
+    let Some(rotation) = Rotation::next(view).filter(|rotation| view.allows(rotation.step())) else {
+        return Vec::new();
+    };
     let due = rotation.earliest().is_some_and(|time| time <= view.now);
     let served = |successor: &Successor<'_>| match successor.window {
         Window::None => view.is_visible_now(successor.key),
         Window::UnknownKeyId => view.is_answered_now(successor.key),
     };
-    Some((rotation.successor.filter(|successor| due && served(successor))?, rotation.reason))
+    let Some(successor) = rotation.successor.filter(|successor| due && served(successor)) else {
+        return Vec::new();
+    };
+    activate(view, successor.key, rotation.reason).into_iter().collect()
 }
 
 /// The write that makes a key the signing key, under a new term. A flip away from a revoked key bars it in the same

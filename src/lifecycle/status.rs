@@ -9,7 +9,7 @@ use super::record::private_key_state;
 use super::retire::{destruction_time, removal_time};
 use super::schedule::{Rotation, Window};
 use super::view::{Freeze, Step, View};
-use super::{evidence, external, pin, publication, revoke, rotate};
+use super::{evidence, external, pin, publication, revoke};
 use crate::api::{
     Duration, Guard, KeySetStatus, KeyState, KeyStatus, LastRotation, NextTransition, Origin, RotationReason,
     TransitionAction, VisibilitySource,
@@ -40,9 +40,7 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
         ..KeySetStatus::default()
     };
     status.conditions = conditions::conditions(view, &status);
-    if !rotate::waits_for_one_document(view) {
-        keep_previous_digests(&mut status, &key_set.status);
-    }
+    keep_previous_digests(&mut status, &key_set.status);
     status
 }
 
@@ -289,7 +287,7 @@ fn transition(
     NextTransition { action, key_name: Some(key.name.clone()), earliest_time, waiting_for, message: Some(message) }
 }
 
-/// The digests before the current one are dropped by the next write that is due anyway, not by one of its own.
+/// The digests before the current one are dropped by the next write that is due anyway, never by one of its own.
 fn keep_previous_digests(status: &mut KeySetStatus, stored: &KeySetStatus) {
     let Some(old) = stored.publication.as_ref().filter(|old| !old.previous_digests.is_empty()) else { return };
     let mut kept = status.clone();
