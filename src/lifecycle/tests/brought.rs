@@ -144,6 +144,15 @@ fn a_revoked_external_key_leaves_and_never_comes_back() {
 }
 
 #[test]
+fn two_entries_of_one_key_are_one_key() {
+    let mut world = set("WhenServed");
+    let (kid, again) = (external(&mut world, "dex", None), external(&mut world, "dex-again", None));
+    world.settle();
+    assert!(world.set().unwrap().contains(&kid) && !world.set().unwrap().contains(&again));
+    assert!(message(&world, "Accepted").contains("entry dex-again: the same key is in the set already (pay-1)"));
+}
+
+#[test]
 fn an_entry_that_is_no_key_is_refused_and_the_rest_goes_on() {
     let mut world = set("WhenServed");
     external(&mut world, "dex", None);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::world::World;
 use crate::api::RotationMode;
-use crate::lifecycle::{Clock, Signer};
+use crate::lifecycle::{Clock, Contract, Effect, Published, Signer};
 
 /// A set in a steady state: key 1 signs, key 2 stands by.
 fn steady() -> World {
@@ -45,6 +45,22 @@ fn the_interval_is_an_edge_too() {
     let edge = world.plan().status.next_transition.unwrap().earliest_time.unwrap();
     assert!(edge >= "2026-01-31T00:00:00Z".parse().unwrap());
     assert_eq!(signs_around(&mut world, edge), [false, true, true]);
+}
+
+#[test]
+fn sets_of_one_age_rotate_within_a_twentieth_of_the_interval_and_within_an_hour() {
+    for (interval, most) in [("1h", 180), ("10h", 1800), ("20h", 3600), ("720h", 3600)] {
+        let spec = json!({"algorithm": "ES256", "tokens": {"maxLifetime": "1h"}, "rotation": {"interval": interval}});
+        let contract = Contract::new(&serde_json::from_value(spec).unwrap());
+        let late: Vec<i64> = (0..200)
+            .map(|number| {
+                let due = contract.due(RotationMode::Interval, &format!("uid-{number}"), Timestamp::UNIX_EPOCH);
+                (due.unwrap() - contract.interval).duration_since(Timestamp::UNIX_EPOCH).as_secs()
+            })
+            .collect();
+        assert!(late.iter().all(|late| (0..most).contains(late)), "{interval}: {late:?}");
+        assert!(late.iter().max() > Some(&(most * 9 / 10)), "{interval}: they spread over all of it");
+    }
 }
 
 #[test]
@@ -142,6 +158,33 @@ fn a_replica_without_the_standby_starts_its_wait_anew() {
 }
 
 #[test]
+fn a_loss_of_evidence_is_stored_before_a_repair_hides_it() {
+    for restarted in [false, true] {
+        let mut world = steady();
+        world.run_for("20h");
+        let visible = |world: &World| world.key_set.status.keys[1].visible_time;
+        let before = visible(&world).unwrap();
+        let standby = world.key(2).kid().unwrap().clone();
+        let (revision, set) = world.servers[1].served.clone().unwrap();
+        let without = set.keys().iter().filter(|jwk| *jwk.kid() != standby).cloned().collect();
+        world.servers[1].follows = false;
+        world.servers[1].served = Some((revision, crate::jose::JwkSet::new(without).unwrap()));
+        world.serve();
+        // It answered without the key, and has it again or has not.
+        if restarted {
+            world.servers[1].served = Some((revision, set));
+        }
+        let lacked = world.now;
+        world.advance_to(world.after("10s"));
+        world.published = Published::Absent;
+        assert_eq!(world.plan().effects, [Effect::RecordStatus]);
+        world.settle_within(1);
+        assert_eq!(visible(&world), restarted.then_some(lacked));
+        assert!(lacked > before);
+    }
+}
+
+#[test]
 fn a_suspended_set_only_repairs() {
     let mut world = steady();
     world.edit(|spec| {
@@ -225,6 +268,21 @@ fn a_lowered_cache_age_counts_one_old_cache_age_longer() {
     assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
     let next = world.key_set.status.keys.iter().find(|key| key.name == "pay-3").unwrap();
     assert!(next.earliest_activation_time.unwrap() >= edited + SignedDuration::from_hours(24));
+}
+
+#[test]
+fn a_lowered_cache_age_holds_new_keys_back_until_its_very_end() {
+    let mut world = steady();
+    world.edit(|spec| spec.verifiers.max_cache_age = "1h".parse().unwrap());
+    world.settle();
+    // One old C + S.
+    let end = world.after("24h5m");
+    let told = [-1, 0].map(|offset| {
+        world.advance_to(end + SignedDuration::from_secs(offset));
+        world.settle();
+        world.key_set.status.earliest_activation_time
+    });
+    assert_eq!(told, [Some(end), None]);
 }
 
 #[test]

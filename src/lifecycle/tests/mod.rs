@@ -3,10 +3,14 @@
 mod acts;
 mod adoptions;
 mod brought;
+mod conditions;
+mod ends;
+mod events;
 mod guards;
 mod laws;
 mod repairs;
 mod restores;
+mod statuses;
 mod timeline;
 mod verbs;
 mod world;
