@@ -270,7 +270,6 @@ fn asked(view: &View<'_>, reason: RotationReason) -> String {
         RotationReason::Bootstrap => "the first key of the set".to_owned(),
         RotationReason::Pinned => "asked for by rotation.pinnedKeyID".to_owned(),
         RotationReason::Revoked => format!("{signing} is revoked"),
-        RotationReason::Restored => format!("{signing} came back from a backup and is out of date"),
         _ => format!("the private half of {signing} is lost"),
     }
 }

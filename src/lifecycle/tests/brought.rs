@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::world::World;
-use crate::api::{ExternalKey, ImportedKey, Origin, RevocationMode, RevokedKey, SecretKeyRef};
+use crate::api::{
+    ExternalKey, ImportedKey, KeyState, Origin, PrivateKeyState, RevocationMode, RevokedKey, SecretKeyRef,
+    SigningKeyState,
+};
 use crate::jose::{Algorithm, KeyId, PublicJwk};
 use crate::lifecycle::{Import, PrivateHalf};
 
@@ -91,6 +94,21 @@ fn an_external_entry_that_goes_away_retires_and_a_revert_in_time_changes_nothing
     world.edit(|spec| spec.external_keys.clone_from(&entries));
     world.settle();
     assert!(world.set().unwrap().contains(&kid));
+}
+
+#[test]
+fn an_external_key_is_told_as_retiring_once_its_entry_is_gone() {
+    let mut world = set("WhenServed");
+    external(&mut world, "dex", None);
+    world.run_for("30h");
+    let states = |world: &World| (world.key_set.status.keys[0].state, world.key(1).status.clone().unwrap().state);
+    assert_eq!(states(&world), (KeyState::External, Some(SigningKeyState::External)));
+    let private = |world: &World| world.key(1).status.clone().unwrap().private_key;
+    assert_eq!(private(&world), Some(PrivateKeyState::None));
+    world.edit(|spec| spec.external_keys.clear());
+    world.settle();
+    assert_eq!(states(&world), (KeyState::Retiring, Some(SigningKeyState::Retiring)));
+    assert_eq!(private(&world), Some(PrivateKeyState::None));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::world::World;
 use crate::api::RotationMode;
-use crate::lifecycle::{Clock, Contract, Effect, Published, Signer};
+use crate::lifecycle::{Clock, Contract, Effect, Published, Signer, Stray};
 
 /// A set in a steady state: key 1 signs, key 2 stands by.
 fn steady() -> World {
@@ -115,7 +115,7 @@ fn a_pass_older_than_thirty_seconds_moves_nothing() {
         crate::lifecycle::plan(observed, world.now + SignedDuration::from_secs(age))
             .effects
             .iter()
-            .any(|effect| matches!(effect, crate::lifecycle::Effect::WriteSigner { .. }))
+            .any(|effect| matches!(effect, Effect::WriteSigner { .. }))
     };
     assert_eq!([29, 30, 31].map(|age| switches(&observed, age)), [true, true, false]);
     observed.pass = None;
@@ -312,6 +312,31 @@ fn nothing_begins_before_every_replica_said_that_it_never_served_the_set() {
     world.servers[1].answers = true;
     world.run_for("2s");
     assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+}
+
+#[test]
+fn revision_1_is_claimed_where_nothing_of_that_name_is_found() {
+    type Trace = fn(&mut World, World);
+    let traces: [(Trace, Option<i64>); 7] = [
+        (|_, _| {}, Some(1)),
+        (|world, old| world.servers = old.servers, None),
+        (|world, old| world.keys = old.keys, None),
+        (|world, old| world.undecodable.push(old.keys[0].name.clone()), None),
+        (
+            |world, old| {
+                let jwk = old.keys[0].jwk.clone().unwrap();
+                world.strays.push(Stray { sequence: 1, jwk, entry_name: None });
+            },
+            None,
+        ),
+        (|world, old| world.signer = old.signer, None),
+        (|world, old| world.published = old.published, None),
+    ];
+    for (number, (leave, expected)) in traces.into_iter().enumerate() {
+        let mut world = World::at_defaults();
+        leave(&mut world, steady());
+        assert_eq!(world.plan().status.publication.unwrap().revision, expected, "{number}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::world::World;
 use crate::api::{HeldKey, KeyState, LastRotation, RevocationMode, RevokedKey, RotationMode, RotationReason};
 use crate::jose::{Algorithm, KeyId};
-use crate::lifecycle::{Clock, Plan, PrivateHalf, Signer};
+use crate::lifecycle::{Clock, Plan, PrivateHalf, Signer, SignerContent};
 
 /// Key 1 signs, key 2 may sign at any time, and nothing is asked for.
 fn steady() -> World {
@@ -337,6 +337,27 @@ fn a_status_of_another_switch_does_not_tell_the_window_of_this_one() {
         let told = LastRotation { key_name: key_name.to_owned(), time, ..last.clone() };
         world.key_set.status.last_rotation = Some(told);
         assert_eq!(world.plan().status.unknown_key_id_end_time, expected, "{key_name} {time}");
+    }
+}
+
+#[test]
+fn a_key_can_sign_from_the_signer_secret_alone() {
+    for (content, expected) in [(SignerContent::Intact, Some("pay-1")), (SignerContent::Damaged, None)] {
+        let mut world = steady();
+        let Signer::Ours(signer) = &mut world.signer else { panic!("no signer") };
+        signer.content = content;
+        world.key_mut(1).private = PrivateHalf::Absent;
+        assert_eq!(world.plan().status.active_key_name.as_deref(), expected, "{content:?}");
+    }
+}
+
+#[test]
+fn an_edit_is_acknowledged_by_its_generation() {
+    let mut world = steady();
+    for generation in [2, 3] {
+        world.edit(|spec| spec.retention.history_limit += 1);
+        world.settle();
+        assert_eq!(world.key_set.status.observed_generation, Some(generation));
     }
 }
 
