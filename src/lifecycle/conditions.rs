@@ -199,12 +199,8 @@ fn rotation_overdue(view: &View<'_>) -> Verdict {
     let next = Rotation::next(view);
     let pinned = next.is_none() && pin::pinned(view).is_some();
     let next = if pinned { Rotation::by_schedule(view) } else { next };
-    let Some(rotation) = next.filter(|rotation| overdue_time(view, rotation) < view.now) else {
+    let Some(rotation) = next.filter(|rotation| overdue_time(view, rotation) <= view.now) else {
         return on_schedule;
-    };
-    let since = match rotation.reason {
-        RotationReason::KeyLost | RotationReason::Revoked => "Due at once".to_owned(),
-        _ => format!("Due since {}", rotation.due),
     };
     let (reason, why) = match view.freeze() {
         Some(Freeze::Suspended) => (reason::SUSPENDED, "rotation.mode is Suspended.".to_owned()),
@@ -219,7 +215,7 @@ fn rotation_overdue(view: &View<'_>) -> Verdict {
         }
         Some(Freeze::Unclaimed) | None => (reason::VISIBILITY_LOST, "The next key may not sign yet.".to_owned()),
     };
-    verdict(condition::ROTATION_OVERDUE, ConditionStatus::True, reason, format!("{since}. {why}"))
+    verdict(condition::ROTATION_OVERDUE, ConditionStatus::True, reason, format!("Due since {}. {why}", rotation.due))
 }
 
 fn mixed_algorithms(view: &View<'_>) -> Option<Verdict> {

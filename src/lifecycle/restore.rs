@@ -9,21 +9,19 @@ use jiff::SignedDuration;
 
 use super::contract::after;
 use super::effect::{Effect, RecordCause};
-use super::observed::{Key, Observed, Published, Replica, ServedKeys, Witness};
+use super::observed::{Key, Observed, ObservedKeySet, Published, Replica, ServedKeys, Witness};
 use super::record::record;
 use super::rotate::activate;
 use super::schedule::{Rotation, Successor, Window};
 use super::signer::bar;
 use super::view::{Step, View};
-use crate::api::{Lifecycle, Origin, RotationMode, RotationReason};
+use crate::api::{Lifecycle, Origin, PublicationStatus, RotationMode, RotationReason};
 use crate::jose::{Digest, JwkSet};
 
 /// The replica whose document is sought: one that serves a later set than the objects know of, or, where the ConfigMap does
 /// not hold an accepted document, one that does.
 pub fn sought(observed: &Observed) -> Option<&Replica> {
-    let status = &observed.key_set.status;
-    let prior = status.observed_uid.as_deref() == Some(observed.key_set.uid.as_str());
-    let accepted = status.publication.as_ref().filter(|_| prior);
+    let accepted = accepted(observed);
     let is_lawful = |digest: &Digest| accepted.is_some_and(|it| it.accepts(digest));
     let held = match &observed.published {
         Published::Ours(document) => document.digest.as_ref().is_some_and(is_lawful),
@@ -49,16 +47,20 @@ fn is_ours(observed: &Observed, served: &ServedKeys) -> bool {
     observed.ever_signed() || served.key_set_uid.as_ref().is_some_and(|uid| *uid == observed.key_set.uid)
 }
 
+/// The accept pair, if it was stored for this very KeySet.
+fn accepted(observed: &Observed) -> Option<&PublicationStatus> {
+    let ObservedKeySet { uid, status, .. } = &observed.key_set;
+    status.publication.as_ref().filter(|_| status.observed_uid.as_ref() == Some(uid))
+}
+
 /// A later set than the objects know of.
 fn ahead(observed: &Observed) -> Option<&Replica> {
-    let Observed { key_set, published, pass, .. } = observed;
-    let prior = key_set.status.observed_uid.as_deref() == Some(key_set.uid.as_str());
-    let accepted = key_set.status.publication.as_ref().filter(|_| prior);
+    let Observed { published, pass, .. } = observed;
     let document = match published {
         Published::Ours(document) => Some(document),
         Published::Absent | Published::Foreign => None,
     };
-    let known = accepted.and_then(|it| it.revision).max(document.and_then(|it| it.revision));
+    let known = accepted(observed).and_then(|it| it.revision).max(document.and_then(|it| it.revision));
     let replicas =
         pass.iter().flat_map(|pass| &pass.replicas).filter_map(|replica| Some((replica, replica.served.as_ref()?)));
     // A set that is gone for good is reported without a key; the same document under another revision says nothing new.

@@ -113,12 +113,13 @@ pub(super) fn is_lost(key: &Key) -> bool {
 
 /// A staged key of a kind that is no longer wanted, once a later key signs. An imported one brought a promise along.
 fn is_superseded(view: &View<'_>, key: &Key) -> bool {
-    let is_successor = |other: &Key| {
-        let stored = matches!(other.private, PrivateHalf::Stored(_));
-        other.sequence > key.sequence && other.is_active() && view.is_wanted_kind(other) && stored
-    };
+    // In the order of their sequences.
+    let mut later = view.published().skip_while(|other| other.name != key.name);
     let promised = key.lifecycle.earliest_removal_time.is_some_and(|time| time > view.now);
-    key.is_staged() && !promised && !view.is_wanted_kind(key) && view.published().any(is_successor)
+    key.is_staged()
+        && !promised
+        && !view.is_wanted_kind(key)
+        && later.any(|it| it.is_active() && view.is_wanted_kind(it))
 }
 
 /// A kid in the Signer Secret counts as signing, whatever the ledger says.

@@ -82,8 +82,7 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
     let replicas = view.observed.key_set.spec.publication.visibility == VisibilitySource::Replicas;
     let unseen = view.published().filter(|key| !key.is_over()).map(|key| view.evidence_of(key));
     let unseen = unseen.filter(|evidence| evidence.visible_time.is_none()).filter_map(|evidence| evidence.publish_time);
-    let waits = rotation.filter(|rotation| rotation.earliest() <= Some(view.now) && rotation.due <= view.now);
-    let waits = waits.and_then(Rotation::earliest);
+    let waits = rotation.and_then(Rotation::earliest).filter(|time| *time <= view.now);
     let removals = view.published().filter(|key| !view.is_held(key)).filter_map(|key| removal_time(view, key));
     let removals = removals.filter(|time| *time <= view.now);
     // The exposure of a revoked key ends some time after it is seen gone.
@@ -175,7 +174,6 @@ fn unknown_key_id_end_time(view: &View<'_>) -> Option<Timestamp> {
             }
             _ => None,
         }
-        .filter(|known| *known > signer.activation_time)
     };
     end.filter(|end| *end > view.now)
 }
@@ -272,7 +270,6 @@ fn asked(view: &View<'_>, reason: RotationReason) -> String {
         RotationReason::Bootstrap => "the first key of the set".to_owned(),
         RotationReason::Pinned => "asked for by rotation.pinnedKeyID".to_owned(),
         RotationReason::Revoked => format!("{signing} is revoked"),
-        RotationReason::Restored => format!("{signing} came back from a backup and is out of date"),
         _ => format!("the private half of {signing} is lost"),
     }
 }

@@ -64,11 +64,19 @@ fn a_key_that_only_a_witness_serves_is_external_for_one_retention() {
     let lost = world.key(3).kid().unwrap().clone();
     world.roll_back(backup);
     let time = world.now;
+    // L + T + S + M = 10m + 1h + 5m + 24h
+    let promised = time + jiff::SignedDuration::from_mins(10 + 60 + 5 + 24 * 60);
+    let effects = world.plan().effects;
+    let adopts = |effect: &Effect| match effect {
+        Effect::AdoptKey { jwk, lifecycle, .. } => {
+            *jwk.kid() == lost && lifecycle.earliest_removal_time == Some(promised)
+        }
+        _ => false,
+    };
+    assert!(effects.iter().any(adopts), "the promise is in the very write that makes the record: {effects:#?}");
     world.settle();
     let key = world.keys.iter().find(|key| key.kid() == Some(&lost)).unwrap();
     assert_eq!((key.origin, key.entry_name.as_deref()), (Origin::External, Some("witnessed-3")));
-    // L + T + S + M = 10m + 1h + 5m + 24h
-    let promised = time + jiff::SignedDuration::from_mins(10 + 60 + 5 + 24 * 60);
     assert_eq!(key.lifecycle.earliest_removal_time, Some(promised));
     assert_eq!(key.status.as_ref().unwrap().state, Some(SigningKeyState::Retiring));
 }

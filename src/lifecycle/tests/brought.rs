@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::world::World;
-use crate::api::{ExternalKey, ImportedKey, Origin, RevocationMode, RevokedKey, SecretKeyRef};
+use crate::api::{
+    ExternalKey, ImportedKey, KeyState, Origin, PrivateKeyState, RevocationMode, RevokedKey, SecretKeyRef,
+    SigningKeyState,
+};
 use crate::jose::{Algorithm, KeyId, PublicJwk};
 use crate::lifecycle::{Import, PrivateHalf};
 
@@ -94,6 +97,21 @@ fn an_external_entry_that_goes_away_retires_and_a_revert_in_time_changes_nothing
 }
 
 #[test]
+fn an_external_key_is_told_as_retiring_once_its_entry_is_gone() {
+    let mut world = set("WhenServed");
+    external(&mut world, "dex", None);
+    world.run_for("30h");
+    let states = |world: &World| (world.key_set.status.keys[0].state, world.key(1).status.clone().unwrap().state);
+    assert_eq!(states(&world), (KeyState::External, Some(SigningKeyState::External)));
+    let private = |world: &World| world.key(1).status.clone().unwrap().private_key;
+    assert_eq!(private(&world), Some(PrivateKeyState::None));
+    world.edit(|spec| spec.external_keys.clear());
+    world.settle();
+    assert_eq!(states(&world), (KeyState::Retiring, Some(SigningKeyState::Retiring)));
+    assert_eq!(private(&world), Some(PrivateKeyState::None));
+}
+
+#[test]
 fn an_external_key_leaves_at_its_time() {
     let mut world = set("WhenServed");
     let kid = external(&mut world, "dex", Some("2026-02-01T00:00:00Z"));
@@ -141,6 +159,15 @@ fn a_revoked_external_key_leaves_and_never_comes_back() {
         message(&world, "Accepted")
     );
     assert!(!world.set().unwrap().contains(&KeyId::try_from("dex-again").unwrap()));
+}
+
+#[test]
+fn two_entries_of_one_key_are_one_key() {
+    let mut world = set("WhenServed");
+    let (kid, again) = (external(&mut world, "dex", None), external(&mut world, "dex-again", None));
+    world.settle();
+    assert!(world.set().unwrap().contains(&kid) && !world.set().unwrap().contains(&again));
+    assert!(message(&world, "Accepted").contains("entry dex-again: the same key is in the set already (pay-1)"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::world::World;
 use crate::api::RotationMode;
-use crate::lifecycle::{Clock, Signer};
+use crate::lifecycle::{Clock, Contract, Effect, Published, Signer, Stray};
 
 /// A set in a steady state: key 1 signs, key 2 stands by.
 fn steady() -> World {
@@ -45,6 +45,22 @@ fn the_interval_is_an_edge_too() {
     let edge = world.plan().status.next_transition.unwrap().earliest_time.unwrap();
     assert!(edge >= "2026-01-31T00:00:00Z".parse().unwrap());
     assert_eq!(signs_around(&mut world, edge), [false, true, true]);
+}
+
+#[test]
+fn sets_of_one_age_rotate_within_a_twentieth_of_the_interval_and_within_an_hour() {
+    for (interval, most) in [("1h", 180), ("10h", 1800), ("20h", 3600), ("720h", 3600)] {
+        let spec = json!({"algorithm": "ES256", "tokens": {"maxLifetime": "1h"}, "rotation": {"interval": interval}});
+        let contract = Contract::new(&serde_json::from_value(spec).unwrap());
+        let late: Vec<i64> = (0..200)
+            .map(|number| {
+                let due = contract.due(RotationMode::Interval, &format!("uid-{number}"), Timestamp::UNIX_EPOCH);
+                (due.unwrap() - contract.interval).duration_since(Timestamp::UNIX_EPOCH).as_secs()
+            })
+            .collect();
+        assert!(late.iter().all(|late| (0..most).contains(late)), "{interval}: {late:?}");
+        assert!(late.iter().max() > Some(&(most * 9 / 10)), "{interval}: they spread over all of it");
+    }
 }
 
 #[test]
@@ -99,7 +115,7 @@ fn a_pass_older_than_thirty_seconds_moves_nothing() {
         crate::lifecycle::plan(observed, world.now + SignedDuration::from_secs(age))
             .effects
             .iter()
-            .any(|effect| matches!(effect, crate::lifecycle::Effect::WriteSigner { .. }))
+            .any(|effect| matches!(effect, Effect::WriteSigner { .. }))
     };
     assert_eq!([29, 30, 31].map(|age| switches(&observed, age)), [true, true, false]);
     observed.pass = None;
@@ -139,6 +155,33 @@ fn a_replica_without_the_standby_starts_its_wait_anew() {
     world.servers[1].follows = true;
     world.run_for("10s");
     assert!(world.key_set.status.keys[1].visible_time.unwrap() > world.now - SignedDuration::from_secs(10));
+}
+
+#[test]
+fn a_loss_of_evidence_is_stored_before_a_repair_hides_it() {
+    for restarted in [false, true] {
+        let mut world = steady();
+        world.run_for("20h");
+        let visible = |world: &World| world.key_set.status.keys[1].visible_time;
+        let before = visible(&world).unwrap();
+        let standby = world.key(2).kid().unwrap().clone();
+        let (revision, set) = world.servers[1].served.clone().unwrap();
+        let without = set.keys().iter().filter(|jwk| *jwk.kid() != standby).cloned().collect();
+        world.servers[1].follows = false;
+        world.servers[1].served = Some((revision, crate::jose::JwkSet::new(without).unwrap()));
+        world.serve();
+        // It answered without the key, and has it again or has not.
+        if restarted {
+            world.servers[1].served = Some((revision, set));
+        }
+        let lacked = world.now;
+        world.advance_to(world.after("10s"));
+        world.published = Published::Absent;
+        assert_eq!(world.plan().effects, [Effect::RecordStatus]);
+        world.settle_within(1);
+        assert_eq!(visible(&world), restarted.then_some(lacked));
+        assert!(lacked > before);
+    }
 }
 
 #[test]
@@ -228,6 +271,21 @@ fn a_lowered_cache_age_counts_one_old_cache_age_longer() {
 }
 
 #[test]
+fn a_lowered_cache_age_holds_new_keys_back_until_its_very_end() {
+    let mut world = steady();
+    world.edit(|spec| spec.verifiers.max_cache_age = "1h".parse().unwrap());
+    world.settle();
+    // One old C + S.
+    let end = world.after("24h5m");
+    let told = [-1, 0].map(|offset| {
+        world.advance_to(end + SignedDuration::from_secs(offset));
+        world.settle();
+        world.key_set.status.earliest_activation_time
+    });
+    assert_eq!(told, [Some(end), None]);
+}
+
+#[test]
 fn a_raised_lifetime_moves_the_promise_later_and_a_lowered_one_never_earlier() {
     let mut world = steady();
     world.edit(|spec| spec.tokens.max_lifetime = "100h".parse().unwrap());
@@ -254,6 +312,31 @@ fn nothing_begins_before_every_replica_said_that_it_never_served_the_set() {
     world.servers[1].answers = true;
     world.run_for("2s");
     assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+}
+
+#[test]
+fn revision_1_is_claimed_where_nothing_of_that_name_is_found() {
+    type Trace = fn(&mut World, World);
+    let traces: [(Trace, Option<i64>); 7] = [
+        (|_, _| {}, Some(1)),
+        (|world, old| world.servers = old.servers, None),
+        (|world, old| world.keys = old.keys, None),
+        (|world, old| world.undecodable.push(old.keys[0].name.clone()), None),
+        (
+            |world, old| {
+                let jwk = old.keys[0].jwk.clone().unwrap();
+                world.strays.push(Stray { sequence: 1, jwk, entry_name: None });
+            },
+            None,
+        ),
+        (|world, old| world.signer = old.signer, None),
+        (|world, old| world.published = old.published, None),
+    ];
+    for (number, (leave, expected)) in traces.into_iter().enumerate() {
+        let mut world = World::at_defaults();
+        leave(&mut world, steady());
+        assert_eq!(world.plan().status.publication.unwrap().revision, expected, "{number}");
+    }
 }
 
 #[test]

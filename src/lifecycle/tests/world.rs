@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{KeySetSpec, KeySetStatus, RotationReason};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
-    Clock, Fence, Import, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published, Replica, ServedKeys, Signer,
-    Stray, Witness, plan, sought,
+    Clock, Event, Fence, Import, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published, Replica, ServedKeys,
+    Signer, Stray, Witness, plan, sought,
 };
 
 /// The cluster.
@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) imports: Vec<Import>,
     /// Every write, as `day+time effect`.
     pub(super) log: Vec<String>,
+    /// Every event, in the order in which people are told.
+    pub(super) told: Vec<Event>,
     pub(super) activations: Vec<Activation>,
     pub(super) ghosts: Ghosts,
     version: u64,
@@ -107,6 +109,7 @@ impl World {
             strays: Vec::new(),
             imports: Vec::new(),
             log: Vec::new(),
+            told: Vec::new(),
             activations: Vec::new(),
             ghosts: Ghosts::default(),
             version: 0,

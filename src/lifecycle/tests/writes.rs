@@ -11,6 +11,7 @@ use crate::lifecycle::{
 impl World {
     pub(super) fn apply(&mut self, effect: &Effect, plan: &Plan) {
         self.log.push(self.line(effect));
+        self.told.extend(effect.event(&self.key_set.name));
         match effect.clone() {
             Effect::RecordStatus => self.write_status(plan),
             Effect::StageKey { sequence, algorithm, rsa_key_bits, status } => {
@@ -133,6 +134,7 @@ impl World {
 
     pub(super) fn write_status(&mut self, plan: &Plan) {
         self.key_set.status = plan.status.clone();
+        self.told.extend(plan.events.iter().cloned());
     }
 
     fn create(
