@@ -258,6 +258,8 @@ fn a_record_that_is_lost_stays_published_by_whoever_still_knows_its_key() {
         lose(&mut world);
         world.settle();
         assert!(world.set().unwrap().contains(&kid), "{number}");
+        let key = world.keys.iter().find(|key| key.kid() == Some(&kid)).unwrap();
+        assert_eq!(key.private, PrivateHalf::Absent, "{number}: it is not made anew");
     }
     // Before anything signed.
     let mut world = World::new(&json!({
@@ -269,6 +271,21 @@ fn a_record_that_is_lost_stays_published_by_whoever_still_knows_its_key() {
     world.key_set.status = KeySetStatus::default();
     world.settle();
     assert!(world.set().unwrap().contains(&kid));
+    assert_eq!(world.keys.iter().find(|key| key.kid() == Some(&kid)).unwrap().private, PrivateHalf::Absent);
+}
+
+#[test]
+fn nothing_is_accepted_before_signers_have_a_key_of_the_witness() {
+    for writes in 0..9 {
+        let mut world = rolled_back();
+        world.settle_within(writes);
+        if world.signing_name().as_deref() == Some("pay-1") {
+            let before = world.key_set.status.publication.clone();
+            world.clock = Clock::Untrusted("jumped".to_owned());
+            world.settle();
+            assert_eq!(world.key_set.status.publication, before, "after {writes} writes");
+        }
+    }
 }
 
 #[test]

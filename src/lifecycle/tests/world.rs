@@ -212,7 +212,8 @@ impl World {
     /// Follows the planned wake-ups until `time`.
     pub(super) fn run_until(&mut self, time: Timestamp) {
         let mut idle = 0;
-        loop {
+        for looks in 0.. {
+            assert!(looks < MOST_LOOKS, "does not come to rest: {:#?}", &self.log[self.log.len().saturating_sub(10)..]);
             let written = self.log.len();
             let plan = self.settle();
             idle = if self.log.len() == written { idle + 1 } else { 0 };
@@ -392,5 +393,7 @@ impl World {
 
 /// More keys than a history makes.
 const EPOCH: i64 = 40;
+/// More looks than a year takes.
+const MOST_LOOKS: usize = 5_000;
 /// Idle looks in a row after which a world gets lazy.
 const PATIENCE: usize = 40;
