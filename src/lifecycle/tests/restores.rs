@@ -238,9 +238,14 @@ fn a_key_set_that_was_deleted_and_made_anew_owes_the_keys_of_before_nothing() {
 #[test]
 fn a_record_that_is_lost_stays_published_by_whoever_still_knows_its_key() {
     type Loss = fn(&mut World);
-    let losses: [Loss; 4] = [
+    let losses: [Loss; 5] = [
         // The document: a replica has it.
         |world| world.published = Published::Absent,
+        |world| {
+            let Published::Ours(document) = &mut world.published else { panic!("no set") };
+            document.digest = Some(Digest::of(stranger().to_json().as_bytes()));
+            document.set = Some(stranger());
+        },
         // The status.
         |world| world.key_set.status = KeySetStatus::default(),
         // The status, with the KeySet.
