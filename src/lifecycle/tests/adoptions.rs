@@ -67,11 +67,10 @@ fn a_key_that_only_a_witness_serves_is_external_for_one_retention() {
     // L + T + S + M = 10m + 1h + 5m + 24h
     let promised = time + jiff::SignedDuration::from_mins(10 + 60 + 5 + 24 * 60);
     let effects = world.plan().effects;
-    let adopts = |effect: &Effect| match effect {
-        Effect::AdoptKey { jwk, lifecycle, .. } => {
-            *jwk.kid() == lost && lifecycle.earliest_removal_time == Some(promised)
-        }
-        _ => false,
+    let adopts = |effect: &Effect| {
+        let Effect::AdoptKey { jwk, lifecycle, status, .. } = effect else { return false };
+        let retiring = status.state == Some(SigningKeyState::Retiring);
+        *jwk.kid() == lost && lifecycle.earliest_removal_time == Some(promised) && retiring
     };
     assert!(effects.iter().any(adopts), "the promise is in the very write that makes the record: {effects:#?}");
     world.settle();

@@ -17,4 +17,5 @@ mod signers;
 mod statuses;
 mod timeline;
 mod verbs;
+mod witnesses;
 mod world;

@@ -180,6 +180,36 @@ fn a_roll_back_needs_a_promise_that_outlives_the_skew() {
 }
 
 #[test]
+fn an_emergency_prefers_a_key_that_every_verifier_knows() {
+    // The standby was published when key 2 took over.
+    for lost in [false, true] {
+        let mut world = steady();
+        rotate(&mut world);
+        if lost {
+            world.signer = Signer::Absent;
+            world.key_mut(2).private = PrivateHalf::Absent;
+        } else {
+            revoke(&mut world, 2, RevocationMode::ForceSwitch);
+        }
+        world.settle();
+        assert_eq!(world.signing_name().as_deref(), Some("pay-1"), "{lost}");
+        assert_eq!(world.condition("UnknownKeyIDWindow"), None);
+    }
+}
+
+#[test]
+fn nothing_is_rolled_back_to_a_key_whose_private_half_is_destroyed() {
+    let mut world = steady();
+    rotate(&mut world);
+    world.run_for("2h");
+    revoke(&mut world, 2, RevocationMode::AfterSwitch);
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
+    world.run_for("23h");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+}
+
+#[test]
 fn a_set_holds_sixteen_keys_of_its_own_and_says_when_it_is_full() {
     let mut world = steady();
     for seed in 0..14 {
