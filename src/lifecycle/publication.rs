@@ -61,12 +61,13 @@ pub(super) fn status(view: &View<'_>) -> PublicationStatus {
         return PublicationStatus { config_map_name, ..stored.clone() };
     };
     let key_count = i32::try_from(set.len()).ok();
+    // Once the ConfigMap has what was decided last, the documents of before are done with.
+    let settled = stored.digest.is_some() && view.config_map().is_some_and(|it| it.digest == stored.digest);
+    let before = if settled { Vec::new() } else { stored.previous_digests.clone() };
     if stored.digest.as_ref() == Some(digest) {
-        let settled = view.config_map().is_some_and(|config_map| config_map.digest.as_ref() == Some(digest));
-        let previous_digests = if settled { Vec::new() } else { stored.previous_digests.clone() };
-        return PublicationStatus { config_map_name, previous_digests, key_count, ..stored.clone() };
+        return PublicationStatus { config_map_name, previous_digests: before, key_count, ..stored.clone() };
     }
-    let mut previous_digests: Vec<Digest> = stored.digest.iter().chain(&stored.previous_digests).cloned().collect();
+    let mut previous_digests: Vec<Digest> = stored.digest.iter().cloned().chain(before).collect();
     previous_digests.retain(|previous| previous != digest);
     previous_digests.truncate(MAX_PREVIOUS_DIGESTS);
     PublicationStatus {
