@@ -73,14 +73,16 @@ pub(super) fn events(stored: &KeySetStatus, status: &KeySetStatus) -> Vec<Event>
     told.into_iter().flatten().chain(lost).collect()
 }
 
-/// From when a rotation that has not happened counts as overdue.
-pub(super) fn overdue_time(view: &View<'_>, rotation: &Rotation<'_>) -> Timestamp {
+/// From when a rotation that has not happened counts as overdue; `None` where nothing signs, which says more.
+pub(super) fn overdue_time(view: &View<'_>, rotation: &Rotation<'_>) -> Option<Timestamp> {
     let due = match rotation.reason {
         // Asked for at any time, so the wait for verifiers' caches is part of the schedule.
-        RotationReason::Requested | RotationReason::Pinned => rotation.earliest().unwrap_or(rotation.due),
+        RotationReason::Requested | RotationReason::Pinned | RotationReason::Revoked => {
+            rotation.earliest().or(rotation.due)
+        }
         _ => rotation.due,
     };
-    after(due, view.contract.publication_delay)
+    due.map(|due| after(due, view.contract.publication_delay))
 }
 
 /// When a set that is not seen served becomes `VisibilityLost`.
@@ -199,9 +201,9 @@ fn rotation_overdue(view: &View<'_>) -> Verdict {
     let next = Rotation::next(view);
     let pinned = next.is_none() && pin::pinned(view).is_some();
     let next = if pinned { Rotation::by_schedule(view) } else { next };
-    let Some(rotation) = next.filter(|rotation| overdue_time(view, rotation) <= view.now) else {
-        return on_schedule;
-    };
+    let is_overdue = |rotation: &Rotation<'_>| overdue_time(view, rotation).is_some_and(|time| time <= view.now);
+    let Some(rotation) = next.filter(is_overdue) else { return on_schedule };
+    let since = rotation.due.map_or_else(|| "Due at once".to_owned(), |due| format!("Due since {due}"));
     let (reason, why) = match view.freeze() {
         Some(Freeze::Suspended) => (reason::SUSPENDED, "rotation.mode is Suspended.".to_owned()),
         Some(Freeze::Clock(why)) => (condition::CLOCK_UNTRUSTED, why),
@@ -215,7 +217,7 @@ fn rotation_overdue(view: &View<'_>) -> Verdict {
         }
         Some(Freeze::Unclaimed) | None => (reason::VISIBILITY_LOST, "The next key may not sign yet.".to_owned()),
     };
-    verdict(condition::ROTATION_OVERDUE, ConditionStatus::True, reason, format!("Due since {}. {why}", rotation.due))
+    verdict(condition::ROTATION_OVERDUE, ConditionStatus::True, reason, format!("{since}. {why}"))
 }
 
 fn mixed_algorithms(view: &View<'_>) -> Option<Verdict> {

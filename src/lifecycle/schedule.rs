@@ -12,8 +12,8 @@ use crate::api::{FirstKey, Origin, RevocationMode, RotationReason};
 pub(super) struct Rotation<'a> {
     /// Why.
     pub(super) reason: RotationReason,
-    /// When it is due; the guards may make it later.
-    pub(super) due: Timestamp,
+    /// From when it is due, `None` for at once; the guards may make it later.
+    pub(super) due: Option<Timestamp>,
     /// Who takes over; `None` while there is nobody.
     pub(super) successor: Option<Successor<'a>>,
 }
@@ -47,21 +47,20 @@ impl<'a> Rotation<'a> {
             return Some(Self::at_once(view, reason));
         };
         if signing.is_revoked() {
-            return Some(Self::at_once(view, RotationReason::Revoked));
+            return Some(Self {
+                due: signing.lifecycle.revocation_time,
+                ..Self::at_once(view, RotationReason::Revoked)
+            });
         }
         if signing.is_removed() || !view.can_sign(signing) {
             return Some(Self::at_once(view, RotationReason::KeyLost));
         }
         if let Some(known) = restore::known_to_both(view, signing) {
-            return Some(Self { reason: RotationReason::Restored, due: view.now, successor: Some(known) });
+            return Some(Self { reason: RotationReason::Restored, due: None, successor: Some(known) });
         }
         if let Some(pin) = pin::target(view) {
             let pinned = pin.ok().filter(|key| key.name != signing.name)?;
-            return Some(Self {
-                reason: RotationReason::Pinned,
-                due: view.now,
-                successor: Some(waiting(view, pinned)),
-            });
+            return Some(Self { reason: RotationReason::Pinned, due: None, successor: Some(waiting(view, pinned)) });
         }
         Self::by_schedule(view)
     }
@@ -69,12 +68,13 @@ impl<'a> Rotation<'a> {
     /// The replacement that age or a request asks for, whatever the pin says.
     pub(super) fn by_schedule(view: &View<'a>) -> Option<Self> {
         let (due, reason) = due(view, view.signing()?)?;
-        Some(Self { reason, due, successor: successor(view, reason) })
+        Some(Self { reason, due: Some(due), successor: successor(view, reason) })
     }
 
     /// From when the guards allow it; `None` while that is not known.
     pub(super) fn earliest(&self) -> Option<Timestamp> {
-        Some(self.successor.as_ref()?.ready?.max(self.due))
+        let ready = self.successor.as_ref()?.ready?;
+        Some(self.due.map_or(ready, |due| ready.max(due)))
     }
 
     /// Whether it goes on while the set is suspended: a revocation, or a repair of what is lost.
@@ -86,7 +86,7 @@ impl<'a> Rotation<'a> {
     }
 
     fn at_once(view: &View<'a>, reason: RotationReason) -> Self {
-        Self { reason, due: view.now, successor: successor(view, reason) }
+        Self { reason, due: None, successor: successor(view, reason) }
     }
 }
 

@@ -66,14 +66,18 @@ fn acknowledged_cache_age(view: &View<'_>) -> Option<Duration> {
 pub(super) fn wake_at(view: &View<'_>, status: &KeySetStatus) -> Option<Timestamp> {
     let staged = status.keys.iter().filter_map(|key| key.earliest_activation_time);
     let rotation = Rotation::next(view);
-    let due = rotation.as_ref().map(|rotation| rotation.due);
-    let overdue = rotation.as_ref().map(|rotation| conditions::overdue_time(view, rotation));
+    let due = rotation.as_ref().and_then(|rotation| rotation.due);
+    let overdue = rotation.as_ref().and_then(|rotation| conditions::overdue_time(view, rotation));
+    let assumed = view.observed.key_set.spec.publication.visibility == VisibilitySource::Assumed;
+    let seen = status.keys.iter().filter(|_| assumed).filter_map(|key| key.publish_time);
+    let seen = seen.map(|time| after(time, view.contract.publication_delay));
     let ends = view
         .published()
         .flat_map(|key| [destruction_time(view, key), removal_time(view, key), revoke::removal_time(view, key)]);
     let ends = ends.flatten();
     let lost = conditions::visibility_deadline(view, status);
-    let times = staged.chain(due).chain(overdue).chain(ends).chain(lost).chain(status.unknown_key_id_end_time);
+    let times =
+        staged.chain(seen).chain(due).chain(overdue).chain(ends).chain(lost).chain(status.unknown_key_id_end_time);
     times.filter(|time| *time > view.now).chain(poll(view, rotation.as_ref())).min()
 }
 
@@ -82,15 +86,19 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
     let replicas = view.observed.key_set.spec.publication.visibility == VisibilitySource::Replicas;
     let unseen = view.published().filter(|key| !key.is_over()).map(|key| view.evidence_of(key));
     let unseen = unseen.filter(|evidence| evidence.visible_time.is_none()).filter_map(|evidence| evidence.publish_time);
-    let waits = rotation.and_then(Rotation::earliest).filter(|time| *time <= view.now);
-    let removals = view.published().filter(|key| !view.is_held(key)).filter_map(|key| removal_time(view, key));
-    let removals = removals.filter(|time| *time <= view.now);
-    // The exposure of a revoked key ends some time after it is seen gone.
-    let exposed = revoke::status(view).into_iter().filter(|it| it.exposure_end_time.is_none());
-    let exposed = exposed.filter_map(|it| it.removal_time);
     // Often at first, when only the watch of the servers is in between, then less.
     let again =
         |since: Timestamp| after(view.now, (view.now.duration_since(since) / 4).clamp(SHORTEST_POLL, LONGEST_POLL));
+    let waits = rotation.and_then(|rotation| {
+        let since = rotation.earliest().filter(|time| *time <= view.now)?;
+        // Nobody remembers since when one that is due at once is held back.
+        Some(rotation.due.map_or_else(|| after(view.now, CLAIM_POLL), |_| again(since)))
+    });
+    let removals = view.published().filter(|key| !view.is_held(key)).filter_map(|key| removal_time(view, key));
+    let removals = removals.filter(|time| *time <= view.now).map(again);
+    // The exposure of a revoked key ends some time after it is seen gone.
+    let exposed = revoke::status(view).into_iter().filter(|it| it.exposure_end_time.is_none());
+    let exposed = exposed.filter_map(|it| it.removal_time).map(again);
     if view.observed.witness.is_some() {
         return Some(after(view.now, CLAIM_POLL));
     }
@@ -101,11 +109,11 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
             Some(Freeze::NameConflict(_) | Freeze::Undecodable(_)) => None,
             Some(Freeze::Suspended) => {
                 let urgent = rotation.is_some_and(|rotation| rotation.step() == Step::Urgent);
-                waits.filter(|_| urgent).into_iter().chain(exposed).max().map(again)
+                waits.filter(|_| urgent).into_iter().chain(exposed).min()
             }
             Some(Freeze::Clock(_)) => Some(after(view.now, LONGEST_POLL)),
             Some(Freeze::Unclaimed) => Some(after(view.now, CLAIM_POLL)),
-            None => waits.into_iter().chain(removals).chain(exposed).max().map(again),
+            None => waits.into_iter().chain(removals).chain(exposed).min(),
         },
     }
 }
@@ -247,11 +255,11 @@ fn activation(view: &View<'_>) -> Option<NextTransition> {
     let earliest = rotation.earliest();
     let (waiting_for, message) = match successor.ready {
         None => (Guard::Visibility, format!("waiting until every server replica serves {}", key.name)),
-        Some(ready) if ready > rotation.due.max(view.now) => (
+        Some(ready) if Some(ready) > rotation.due.max(Some(view.now)) => (
             Guard::VerifierCaches,
             format!("{}; verifiers may cache the set without {} until then", asked(view, rotation.reason), key.name),
         ),
-        Some(_) if rotation.due > view.now => (Guard::Schedule, asked(view, rotation.reason)),
+        Some(_) if rotation.due > Some(view.now) => (Guard::Schedule, asked(view, rotation.reason)),
         Some(_) => (Guard::Visibility, format!("waiting for a complete look at the replicas that shows {}", key.name)),
     };
     let message = match successor.window {

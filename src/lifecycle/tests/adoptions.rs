@@ -3,15 +3,10 @@
 use serde_json::json;
 
 use super::world::World;
+use super::worlds::steady;
 use crate::api::{ImportedKey, KeySetStatus, Origin, SecretKeyRef, SigningKeyState};
 use crate::jose::{Algorithm, KeyId, PublicJwk};
 use crate::lifecycle::{Clock, Effect, PrivateHalf, Provenance, Signer, Stray, plan};
-
-fn steady() -> World {
-    let mut world = World::at_defaults();
-    world.run_for("30h");
-    world
-}
 
 fn imported(name: &str, kid: Option<&str>) -> ImportedKey {
     let secret_ref = SecretKeyRef { name: format!("secret-of-{name}"), key: "tls.key".to_owned() };

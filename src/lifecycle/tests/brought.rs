@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::world::World;
+use super::worlds::announce;
 use crate::api::{
-    ExternalKey, ImportedKey, KeyState, Origin, PrivateKeyState, RevocationMode, RevokedKey, SecretKeyRef,
-    SigningKeyState,
+    ImportedKey, KeyState, Origin, PrivateKeyState, RevocationMode, RevokedKey, SecretKeyRef, SigningKeyState,
 };
 use crate::jose::{Algorithm, KeyId, PublicJwk};
 use crate::lifecycle::{Import, PrivateHalf};
@@ -16,23 +16,6 @@ fn set(first_key: &str) -> World {
         "tokens": {"maxLifetime": "1h"},
         "rotation": {"mode": "OnRequest", "firstKey": first_key},
     }))
-}
-
-/// An entry of `externalKeys` and its key: a real point, as the entry is checked.
-fn external(world: &mut World, name: &str, until: Option<&str>) -> KeyId {
-    // RFC 7517 appendix A.1.
-    let members = json!({
-        "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": name,
-        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-    });
-    let entry = ExternalKey {
-        name: name.to_owned(),
-        public_jwk: serde_json::from_value(members).unwrap(),
-        publish_until_time: until.map(|time| time.parse().unwrap()),
-    };
-    world.edit(|spec| spec.external_keys.push(entry));
-    KeyId::try_from(name).unwrap()
 }
 
 /// An entry of `importedKeys` whose Secret holds key number `seed`.
@@ -57,7 +40,7 @@ fn message(world: &World, r#type: &str) -> String {
 #[test]
 fn an_external_key_is_published_and_never_signs() {
     let mut world = set("WhenServed");
-    let kid = external(&mut world, "dex", None);
+    let kid = announce(&mut world, "dex", None);
     world.settle();
     assert!(world.set().unwrap().contains(&kid));
     // Verifiers exist already: the first key of ours waits the full lead.
@@ -75,7 +58,7 @@ fn an_external_key_is_published_and_never_signs() {
 #[test]
 fn an_external_entry_that_goes_away_retires_and_a_revert_in_time_changes_nothing() {
     let mut world = set("WhenServed");
-    let kid = external(&mut world, "dex", None);
+    let kid = announce(&mut world, "dex", None);
     world.run_for("30h");
     let entries = world.key_set.spec.external_keys.clone();
     world.edit(|spec| spec.external_keys.clear());
@@ -99,7 +82,7 @@ fn an_external_entry_that_goes_away_retires_and_a_revert_in_time_changes_nothing
 #[test]
 fn an_external_key_is_told_as_retiring_once_its_entry_is_gone() {
     let mut world = set("WhenServed");
-    external(&mut world, "dex", None);
+    announce(&mut world, "dex", None);
     world.run_for("30h");
     let states = |world: &World| (world.key_set.status.keys[0].state, world.key(1).status.clone().unwrap().state);
     assert_eq!(states(&world), (KeyState::External, Some(SigningKeyState::External)));
@@ -114,7 +97,7 @@ fn an_external_key_is_told_as_retiring_once_its_entry_is_gone() {
 #[test]
 fn an_external_key_leaves_at_its_time() {
     let mut world = set("WhenServed");
-    let kid = external(&mut world, "dex", Some("2026-02-01T00:00:00Z"));
+    let kid = announce(&mut world, "dex", Some("2026-02-01T00:00:00Z"));
     world.run_until("2026-01-31T23:59:59Z".parse().unwrap());
     assert!(world.set().unwrap().contains(&kid));
     world.run_until("2026-02-01T00:00:00Z".parse().unwrap());
@@ -126,7 +109,7 @@ fn an_external_key_leaves_at_its_time() {
 #[test]
 fn an_external_key_whose_record_is_lost_stays_external() {
     let mut world = set("WhenServed");
-    let kid = external(&mut world, "dex", None);
+    let kid = announce(&mut world, "dex", None);
     world.run_for("30h");
     world.keys.retain(|key| key.origin != Origin::External);
     world.run_for("500h");
@@ -138,7 +121,7 @@ fn an_external_key_whose_record_is_lost_stays_external() {
 #[test]
 fn a_revoked_external_key_leaves_and_never_comes_back() {
     let mut world = set("WhenServed");
-    let kid = external(&mut world, "dex", None);
+    let kid = announce(&mut world, "dex", None);
     world.run_for("30h");
     world.edit(|spec| {
         spec.revoked_keys.push(RevokedKey { key_id: kid.clone(), mode: RevocationMode::AfterSwitch });
@@ -164,7 +147,7 @@ fn a_revoked_external_key_leaves_and_never_comes_back() {
 #[test]
 fn two_entries_of_one_key_are_one_key() {
     let mut world = set("WhenServed");
-    let (kid, again) = (external(&mut world, "dex", None), external(&mut world, "dex-again", None));
+    let (kid, again) = (announce(&mut world, "dex", None), announce(&mut world, "dex-again", None));
     world.settle();
     assert!(world.set().unwrap().contains(&kid) && !world.set().unwrap().contains(&again));
     assert!(message(&world, "Accepted").contains("entry dex-again: the same key is in the set already (pay-1)"));
@@ -173,7 +156,7 @@ fn two_entries_of_one_key_are_one_key() {
 #[test]
 fn an_entry_that_is_no_key_is_refused_and_the_rest_goes_on() {
     let mut world = set("WhenServed");
-    external(&mut world, "dex", None);
+    announce(&mut world, "dex", None);
     world.key_set.spec.external_keys[0].public_jwk.insert("x".to_owned(), "A".repeat(42));
     world.settle();
     assert_eq!(world.condition("Accepted").as_deref(), Some("False/InvalidImport"));

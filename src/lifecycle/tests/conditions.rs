@@ -4,16 +4,10 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::world::World;
-use crate::api::{RevocationMode, RevokedKey, RotationMode};
+use super::worlds::{fresh, on_request, pin, revoke, steady};
+use crate::api::{RevocationMode, RotationMode};
 use crate::jose::{Algorithm, JwkSet, KeyId};
 use crate::lifecycle::{Clock, PrivateHalf, Signer, plan};
-
-/// Key 1 signs, key 2 may sign at any time.
-fn steady() -> World {
-    let mut world = World::at_defaults();
-    world.run_for("30h");
-    world
-}
 
 fn message(world: &World, r#type: &str) -> String {
     world.key_set.status.conditions.iter().find(|it| it.r#type == r#type).unwrap().message.clone()
@@ -40,11 +34,6 @@ fn empty(world: &mut World) {
         world.servers[index].follows = false;
         world.restart_server(index);
     }
-}
-
-fn revoke(world: &mut World, sequence: i64, mode: RevocationMode) {
-    let key_id = world.key(sequence).kid().unwrap().clone();
-    world.edit(|spec| spec.revoked_keys.push(RevokedKey { key_id, mode }));
 }
 
 #[test]
@@ -255,4 +244,26 @@ fn a_pin_that_waits_for_its_key_is_not_the_pin_that_holds_a_rotation_back() {
     assert_eq!(world.condition("RotationOverdue").as_deref(), Some("False/OnSchedule"));
     world.run_for("25h");
     assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+}
+
+#[test]
+fn a_revocation_that_a_silent_replica_holds_back_is_overdue() {
+    let mut world = fresh();
+    world.servers[1].answers = false;
+    revoke(&mut world, 1, RevocationMode::AfterSwitch);
+    world.run_for("25h");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"), "the standby was never seen everywhere since");
+    assert_eq!(world.condition("RotationOverdue").as_deref(), Some("True/VisibilityLost"));
+    assert!(message(&world, "RotationOverdue").starts_with("Due since "));
+}
+
+#[test]
+fn a_pin_that_a_silent_replica_holds_back_is_overdue() {
+    let mut world = on_request();
+    world.servers[1].answers = false;
+    pin(&mut world, 2);
+    world.run_for("1h");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
+    assert_eq!(world.condition("RotationOverdue").as_deref(), Some("True/VisibilityLost"));
+    assert!(message(&world, "RotationOverdue").starts_with("Due at once. "));
 }

@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::world::World;
-use crate::api::{ImportedKey, Origin, RevocationMode, RevocationState, RevokedKey, RotationMode, SecretKeyRef};
-use crate::jose::{Algorithm, KeyId};
+use super::worlds::{kid, revoke};
+use crate::api::{ImportedKey, Origin, RevocationMode, RevocationState, RotationMode, SecretKeyRef};
+use crate::jose::Algorithm;
 use crate::lifecycle::{Clock, Effect, Import, PrivateHalf, Signer, SignerContent};
 
 fn on_request(visibility: &str) -> World {
@@ -34,21 +35,12 @@ fn promised() -> Timestamp {
     "2026-01-03T02:15:00Z".parse().unwrap()
 }
 
-fn kid(world: &World, sequence: i64) -> KeyId {
-    world.key(sequence).kid().unwrap().clone()
-}
-
 fn is_published(world: &World, sequence: i64) -> bool {
     world.set().unwrap().contains(&kid(world, sequence))
 }
 
 fn is_stored(world: &World, sequence: i64) -> bool {
     matches!(world.key(sequence).private, PrivateHalf::Stored(_))
-}
-
-fn revoke(world: &mut World, sequence: i64, mode: RevocationMode) {
-    let key_id = kid(world, sequence);
-    world.edit(|spec| spec.revoked_keys.push(RevokedKey { key_id, mode }));
 }
 
 fn stop_following(world: &mut World) {

@@ -1,16 +1,14 @@
 //! What people are told, and how loudly: the table of `docs/conditions.md`.
 
-use serde_json::json;
-
 use super::world::World;
-use crate::api::{ExternalKey, HeldKey, ImportedKey, RevocationMode, RevokedKey, RotationMode, SecretKeyRef};
+use super::worlds;
+use crate::api::{HeldKey, ImportedKey, RevocationMode, RevokedKey, RotationMode, SecretKeyRef};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId};
 use crate::lifecycle::{Clock, EventReason, Import, PrivateHalf, Published, Signer, SignerContent};
 
 /// A set of which nothing is to be told any more.
 fn steady() -> World {
-    let mut world = World::at_defaults();
-    world.run_for("30h");
+    let mut world = worlds::steady();
     world.told.clear();
     world
 }
@@ -162,16 +160,7 @@ fn keys_that_users_bring_are_told_by_where_they_come_from() {
             "KeyPublished pay-3: Published pay-3.",
         ]
     );
-    // RFC 7517 appendix A.1.
-    let members = json!({
-        "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "dex",
-        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-    });
-    let public_jwk = serde_json::from_value(members).unwrap();
-    world.edit(|spec| {
-        spec.external_keys.push(ExternalKey { name: "dex".to_owned(), public_jwk, publish_until_time: None });
-    });
+    worlds::announce(&mut world, "dex", None);
     world.settle();
     assert_eq!(told(&mut world), ["KeyPublished pay-4: Published pay-4."]);
 }

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::world::World;
-use crate::api::{ExternalKey, RevocationMode, RevokedKey};
+use super::worlds::{announce, kid};
+use crate::api::{RevocationMode, RevokedKey};
 use crate::jose::KeyId;
 use crate::lifecycle::{PrivateHalf, Signer};
 
@@ -19,10 +20,6 @@ fn rotated() -> World {
     world.settle();
     assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
     world
-}
-
-fn kid(world: &World, sequence: i64) -> KeyId {
-    world.key(sequence).kid().unwrap().clone()
 }
 
 /// What the set says to a pin of this kid.
@@ -71,20 +68,11 @@ fn a_pin_that_cannot_hold_says_why() {
 
 #[test]
 fn a_pin_on_an_external_key_is_refused() {
-    // RFC 7517 appendix A.1.
-    let members = json!({
-        "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "dex",
-        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-    });
-    let public_jwk = serde_json::from_value(members).unwrap();
     let mut world = rotated();
-    world.edit(|spec| {
-        spec.external_keys.push(ExternalKey { name: "dex".to_owned(), public_jwk, publish_until_time: None });
-    });
+    let dex = announce(&mut world, "dex", None);
     world.settle();
     let why = refused("pay-4 is an external key, which signs elsewhere");
-    assert_eq!(answer(&mut world, &KeyId::try_from("dex").unwrap()), why);
+    assert_eq!(answer(&mut world, &dex), why);
 }
 
 #[test]

@@ -4,15 +4,10 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::world::World;
-use crate::api::{ExternalKey, ImportedKey, PublicationStatus, RevocationMode, RevokedKey, SecretKeyRef};
+use super::worlds::{announce, steady};
+use crate::api::{ImportedKey, PublicationStatus, RevocationMode, RevokedKey, SecretKeyRef};
 use crate::jose::{Algorithm, Digest, JwkSet, PublicJwk};
 use crate::lifecycle::{ConfigMapContent, Effect, Key, Ownership, PrivateHalf, Published, Signer};
-
-fn steady() -> World {
-    let mut world = World::at_defaults();
-    world.run_for("30h");
-    world
-}
 
 fn publication(world: &World) -> PublicationStatus {
     world.plan().status.publication.unwrap()
@@ -38,19 +33,6 @@ fn accept(world: &mut World) {
     panic!("nothing is published");
 }
 
-fn announce(world: &mut World) {
-    // RFC 7517 appendix A.1.
-    let members = json!({
-        "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "dex",
-        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-    });
-    let public_jwk = serde_json::from_value(members).unwrap();
-    world.edit(|spec| {
-        spec.external_keys.push(ExternalKey { name: "dex".to_owned(), public_jwk, publish_until_time: None });
-    });
-}
-
 #[test]
 fn the_status_names_the_config_map_and_counts_its_keys() {
     let mut world = World::at_defaults();
@@ -62,7 +44,7 @@ fn the_status_names_the_config_map_and_counts_its_keys() {
     (stored.config_map_name, stored.key_count) = (None, None);
     let told = publication(&world);
     assert_eq!((told.config_map_name.as_deref(), told.key_count), (Some("pay-jwks"), Some(2)));
-    announce(&mut world);
+    announce(&mut world, "dex", None);
     world.settle();
     let told = publication(&world);
     assert_eq!((told.config_map_name.as_deref(), told.key_count), (Some("pay-jwks"), Some(3)));
@@ -79,7 +61,7 @@ fn the_status_names_the_config_map_and_counts_its_keys() {
 fn what_was_accepted_before_stays_accepted_until_the_document_is_written() {
     let mut world = steady();
     let before = digest(&world);
-    announce(&mut world);
+    announce(&mut world, "dex", None);
     accept(&mut world);
     let stored = world.key_set.status.publication.clone().unwrap();
     assert_eq!(stored.previous_digests, std::slice::from_ref(&before));
@@ -97,7 +79,7 @@ fn what_was_accepted_before_stays_accepted_until_the_document_is_written() {
 fn a_document_that_is_published_again_is_not_one_of_before() {
     let mut world = steady();
     let first = digest(&world);
-    announce(&mut world);
+    announce(&mut world, "dex", None);
     world.settle();
     let second = digest(&world);
     let key_id = world.key(3).kid().unwrap().clone();
@@ -141,7 +123,7 @@ fn a_revision_is_above_every_one_that_anybody_remembers() {
         for server in &mut world.servers {
             server.served.as_mut().unwrap().0 = served;
         }
-        announce(&mut world);
+        announce(&mut world, "dex", None);
         world.settle();
         let stored = world.key_set.status.publication.as_ref().unwrap();
         assert_eq!(stored.revision, Some(expected), "{status} {annotated} {served}");
@@ -171,7 +153,7 @@ fn the_first_document_has_revision_1_unless_a_replica_has_served_one() {
         server.follows = false;
         server.served = None;
     }
-    announce(&mut world);
+    announce(&mut world, "dex", None);
     world.settle();
     assert_eq!(world.key_set.status.publication.as_ref().unwrap().revision, Some(2));
 }
@@ -217,7 +199,7 @@ fn a_record_adds_its_key_only_if_we_can_have_made_it() {
     assert!(!publishes(&|world, _| told(world, 98)));
     // An entry of the spec names it, and the record names the entry.
     let entry = |world: &mut World, key: &mut Key, name: &str| {
-        announce(world);
+        announce(world, "dex", None);
         key.jwk = Some(world.key_set.spec.external_keys[0].jwk().unwrap());
         key.origin = crate::api::Origin::External;
         key.entry_name = Some(name.to_owned());

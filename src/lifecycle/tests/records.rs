@@ -1,23 +1,15 @@
 //! What SigningKeys say: the ledger after the act, and the report that follows from it.
 
 use jiff::SignedDuration;
-use serde_json::json;
 
 use super::world::World;
+use super::worlds::on_request;
 use crate::api::{ConditionStatus, PrivateKeyState, RevocationMode, RevokedKey, SigningKeyState, SigningKeyStatus};
 use crate::lifecycle::{Clock, Contract, Effect, Key, PrivateHalf, RecordCause, Signer};
 
-fn steady() -> World {
-    let mut world = World::new(&json!({
-        "algorithm": "ES256", "tokens": {"maxLifetime": "1h"}, "rotation": {"mode": "OnRequest"},
-    }));
-    world.run_for("25h");
-    world
-}
-
 /// Key 1 retired at 2026-01-02T01:00:00Z, key 2 signs, key 3 was published then.
 fn rotated() -> World {
-    let mut world = steady();
+    let mut world = on_request();
     world.edit(|spec| spec.rotation.after = Some("2026-01-02T00:30:00Z".parse().unwrap()));
     world.settle();
     assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
@@ -120,7 +112,7 @@ fn a_record_that_is_made_says_at_once_what_is_so() {
 
 #[test]
 fn a_condition_keeps_its_time_for_as_long_as_its_status_stands() {
-    let mut world = steady();
+    let mut world = on_request();
     let since = |world: &World, r#type: &str| {
         world.key_set.status.conditions.iter().find(|it| it.r#type == r#type).unwrap().last_transition_time
     };
@@ -164,7 +156,7 @@ fn a_key_that_signed_without_a_record_has_the_term_before_the_signers() {
 
 #[test]
 fn nothing_is_recorded_by_a_clock_that_is_not_believed() {
-    let mut world = steady();
+    let mut world = on_request();
     let now = world.now;
     world.edit(|spec| spec.rotation.after = Some(now));
     // The switch, and not its record.
@@ -182,7 +174,7 @@ fn nothing_is_recorded_by_a_clock_that_is_not_believed() {
 
 #[test]
 fn a_loss_is_recorded_once_for_each_loss() {
-    let mut world = steady();
+    let mut world = on_request();
     let promise = |world: &World| world.key(2).lifecycle.earliest_removal_time;
     let retention = Contract::new(&world.key_set.spec).retention();
     let stored = world.key(2).private.clone();

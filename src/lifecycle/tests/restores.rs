@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::world::World;
+use super::worlds::rolled_back;
 use crate::api::{KeySetStatus, RevocationMode, RevokedKey, RotationMode, RotationReason};
 use crate::lifecycle::{Clock, PrivateHalf, plan};
 
@@ -90,18 +91,6 @@ fn a_lost_status_alone_rotates_nothing() {
     assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
     world.run_for("20h");
     assert_eq!(world.signing_name().as_deref(), Some("pay-1"), "the standby waits its lead anew");
-}
-
-/// Day 29: key 1 signs. Day 33: key 2 signs, key 3 stands by, key 1 has left. Then etcd is rolled back to day 29.
-fn rolled_back() -> World {
-    let mut world = World::at_defaults();
-    world.run_until("2026-01-30T00:00:00Z".parse().unwrap());
-    let backup = world.back_up();
-    world.run_until("2026-02-03T00:00:00Z".parse().unwrap());
-    assert_eq!((world.signing_name().as_deref(), world.set().unwrap().len()), (Some("pay-2"), 2));
-    world.roll_back(backup);
-    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
-    world
 }
 
 #[test]

@@ -1,20 +1,12 @@
 //! Who signs: what the Signer Secret records, who may take over, and how many keys a set may hold.
 
 use jiff::SignedDuration;
-use serde_json::json;
 
 use super::world::World;
-use crate::api::{ImportedKey, Origin, RevocationMode, RevokedKey, RotationMode, RotationReason, SecretKeyRef};
-use crate::jose::{Algorithm, KeyId};
+use super::worlds::{kid, on_request, revoke};
+use crate::api::{ImportedKey, Origin, RevocationMode, RotationMode, RotationReason, SecretKeyRef};
+use crate::jose::Algorithm;
 use crate::lifecycle::{Import, Ownership, PrivateHalf, Signer, SignerContent, SignerSecret};
-
-fn steady() -> World {
-    let mut world = World::new(&json!({
-        "algorithm": "ES256", "tokens": {"maxLifetime": "1h"}, "rotation": {"mode": "OnRequest"},
-    }));
-    world.run_for("25h");
-    world
-}
 
 fn rotate(world: &mut World) {
     let now = world.now;
@@ -29,19 +21,10 @@ fn signer(world: &mut World) -> &mut SignerSecret {
     signer
 }
 
-fn kid(world: &World, sequence: i64) -> KeyId {
-    world.key(sequence).kid().unwrap().clone()
-}
-
-fn revoke(world: &mut World, sequence: i64, mode: RevocationMode) {
-    let key_id = kid(world, sequence);
-    world.edit(|spec| spec.revoked_keys.push(RevokedKey { key_id, mode }));
-}
-
 #[test]
 fn a_signer_secret_that_is_written_again_says_what_it_said() {
     for switches in [0, 1, 2] {
-        let mut world = steady();
+        let mut world = on_request();
         for _ in 0..switches {
             rotate(&mut world);
             world.run_for("25h");
@@ -58,7 +41,7 @@ fn a_signer_secret_that_is_written_again_says_what_it_said() {
 
 #[test]
 fn a_switch_that_the_status_does_not_tell_of_was_found() {
-    let mut world = steady();
+    let mut world = on_request();
     rotate(&mut world);
     "pay-9".clone_into(&mut world.key_set.status.last_rotation.as_mut().unwrap().key_name);
     world.signer = Signer::Absent;
@@ -68,7 +51,7 @@ fn a_switch_that_the_status_does_not_tell_of_was_found() {
 
 #[test]
 fn a_signer_secret_that_is_not_owned_as_wanted_is_written_again() {
-    let mut world = steady();
+    let mut world = on_request();
     signer(&mut world).ownership = Ownership::Differs;
     world.settle();
     assert_eq!(signer(&mut world).ownership, Ownership::AsWanted);
@@ -97,7 +80,7 @@ fn the_lost_private_half_of_a_revoked_signing_key_is_not_made_again() {
 
 #[test]
 fn nobody_can_flip_to_what_is_barred_and_a_rollback_is_not() {
-    let mut world = steady();
+    let mut world = on_request();
     rotate(&mut world);
     // Inside the rollback window nothing is barred, also where the record is written anew.
     world.signer = Signer::Absent;
@@ -121,7 +104,7 @@ fn nobody_can_flip_to_what_is_barred_and_a_rollback_is_not() {
 
 #[test]
 fn a_bar_stands_over_a_switch_although_its_key_is_not_destroyed_yet() {
-    let mut world = steady();
+    let mut world = on_request();
     rotate(&mut world);
     let first = kid(&world, 1);
     signer(&mut world).barred.insert(first.clone());
@@ -135,7 +118,7 @@ fn a_bar_stands_over_a_switch_although_its_key_is_not_destroyed_yet() {
 #[test]
 fn a_request_for_the_time_of_the_switch_is_answered_by_it() {
     for (offset, expected) in [(0, "pay-2"), (1, "pay-3")] {
-        let mut world = steady();
+        let mut world = on_request();
         rotate(&mut world);
         let after = world.key(2).lifecycle.activation_time.unwrap() + SignedDuration::from_secs(offset);
         world.edit(|spec| spec.rotation.after = Some(after));
@@ -146,7 +129,7 @@ fn a_request_for_the_time_of_the_switch_is_answered_by_it() {
 
 #[test]
 fn it_is_the_switch_that_answers_a_request_and_not_its_record() {
-    let mut world = steady();
+    let mut world = on_request();
     let switched = world.now;
     world.edit(|spec| spec.rotation.after = Some(switched));
     world.settle_within(1);
@@ -164,7 +147,7 @@ fn it_is_the_switch_that_answers_a_request_and_not_its_record() {
 fn a_roll_back_needs_a_promise_that_outlives_the_skew() {
     // S = 5m before the promise of key 1 ends.
     for (offset, expected) in [(-1, "pay-1"), (0, "pay-2")] {
-        let mut world = steady();
+        let mut world = on_request();
         world.edit(|spec| spec.rotation.rollback_window = "100h".parse().unwrap());
         rotate(&mut world);
         let edge = world.key(1).lifecycle.earliest_removal_time.unwrap() - SignedDuration::from_mins(5);
@@ -183,7 +166,7 @@ fn a_roll_back_needs_a_promise_that_outlives_the_skew() {
 fn an_emergency_prefers_a_key_that_every_verifier_knows() {
     // The standby was published when key 2 took over.
     for lost in [false, true] {
-        let mut world = steady();
+        let mut world = on_request();
         rotate(&mut world);
         if lost {
             world.signer = Signer::Absent;
@@ -199,7 +182,7 @@ fn an_emergency_prefers_a_key_that_every_verifier_knows() {
 
 #[test]
 fn nothing_is_rolled_back_to_a_key_whose_private_half_is_destroyed() {
-    let mut world = steady();
+    let mut world = on_request();
     rotate(&mut world);
     world.run_for("2h");
     revoke(&mut world, 2, RevocationMode::AfterSwitch);
@@ -211,7 +194,7 @@ fn nothing_is_rolled_back_to_a_key_whose_private_half_is_destroyed() {
 
 #[test]
 fn a_set_holds_sixteen_keys_of_its_own_and_says_when_it_is_full() {
-    let mut world = steady();
+    let mut world = on_request();
     for seed in 0..14 {
         let name = format!("legacy-{seed}");
         let secret_ref = SecretKeyRef { name: "old".to_owned(), key: "tls.key".to_owned() };
@@ -239,7 +222,7 @@ fn a_set_holds_sixteen_keys_of_its_own_and_says_when_it_is_full() {
 
 #[test]
 fn a_suspended_set_without_a_standby_says_that_one_is_being_made() {
-    let mut world = steady();
+    let mut world = on_request();
     world.edit(|spec| {
         spec.rotation.mode = RotationMode::Suspended;
         spec.algorithm = Algorithm::EdDSA;

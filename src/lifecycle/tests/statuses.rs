@@ -4,50 +4,17 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::world::World;
+use super::worlds::{ask, kid, on_request, pin, revoke, suspend};
 use crate::api::{HeldKey, KeyState, LastRotation, RevocationMode, RevokedKey, RotationMode, RotationReason};
-use crate::jose::{Algorithm, KeyId};
+use crate::jose::Algorithm;
 use crate::lifecycle::{Clock, Plan, PrivateHalf, Signer, SignerContent};
 
-/// Key 1 signs, key 2 may sign at any time, and nothing is asked for.
-fn steady() -> World {
-    let mut world = on_request("WhenServed");
-    world.run_for("25h");
-    world
-}
-
-fn on_request(first_key: &str) -> World {
+fn unsettled(first_key: &str) -> World {
     World::new(&json!({
         "algorithm": "ES256",
         "tokens": {"maxLifetime": "1h"},
         "rotation": {"mode": "OnRequest", "firstKey": first_key},
     }))
-}
-
-fn kid(world: &World, sequence: i64) -> KeyId {
-    world.key(sequence).kid().unwrap().clone()
-}
-
-fn ask(world: &mut World, time: &str) {
-    let time = Some(time.parse().unwrap());
-    world.edit(|spec| spec.rotation.after = time);
-    world.settle();
-}
-
-fn revoke(world: &mut World, sequence: i64, mode: RevocationMode) {
-    let key_id = kid(world, sequence);
-    world.edit(|spec| spec.revoked_keys.push(RevokedKey { key_id, mode }));
-    world.settle();
-}
-
-fn pin(world: &mut World, sequence: i64) {
-    let key_id = kid(world, sequence);
-    world.edit(|spec| spec.rotation.pinned_key_id = Some(key_id));
-    world.settle();
-}
-
-fn suspend(world: &mut World) {
-    world.edit(|spec| spec.rotation.mode = RotationMode::Suspended);
-    world.settle();
 }
 
 fn silence(world: &mut World) {
@@ -66,7 +33,7 @@ fn next(plan: &Plan) -> String {
 
 #[test]
 fn the_first_key_is_next_until_it_signs() {
-    let mut world = on_request("AfterCacheAge");
+    let mut world = unsettled("AfterCacheAge");
     for server in &mut world.servers {
         server.follows = false;
     }
@@ -96,17 +63,20 @@ fn a_rotation_by_age_is_next_at_its_time() {
 
 #[test]
 fn a_request_is_next_and_tells_which_guard_holds_it() {
-    let mut world = on_request("WhenServed");
+    let mut world = unsettled("WhenServed");
     world.settle();
     ask(&mut world, "2026-01-01T00:00:10Z");
+    world.settle();
     assert_eq!(
         next(&world.plan()),
         "Activate pay-2 VerifierCaches 02 00:05:00: asked for by rotation.after; verifiers may cache the set without pay-2 until then"
     );
     ask(&mut world, "2026-01-04T00:00:00Z");
+    world.settle();
     assert_eq!(next(&world.plan()), "Activate pay-2 Schedule 04 00:00:00: asked for by rotation.after");
     // The guard that ends last is told, and at the very time both end it is neither.
     ask(&mut world, "2026-01-02T00:05:00Z");
+    world.settle();
     assert_eq!(next(&world.plan()), "Activate pay-2 Schedule 02 00:05:00: asked for by rotation.after");
     silence(&mut world);
     world.advance_to("2026-01-02T00:05:00Z".parse().unwrap());
@@ -120,18 +90,20 @@ fn a_request_is_next_and_tells_which_guard_holds_it() {
 #[test]
 fn an_emergency_is_next_and_tells_what_happened() {
     let fresh = || {
-        let mut world = on_request("WhenServed");
+        let mut world = unsettled("WhenServed");
         world.settle();
         world
     };
     let mut world = fresh();
     pin(&mut world, 2);
+    world.settle();
     assert_eq!(
         next(&world.plan()),
         "Activate pay-2 VerifierCaches 02 00:05:00: asked for by rotation.pinnedKeyID; verifiers may cache the set without pay-2 until then"
     );
     let mut world = fresh();
     revoke(&mut world, 1, RevocationMode::AfterSwitch);
+    world.settle();
     assert_eq!(
         next(&world.plan()),
         "Activate pay-2 VerifierCaches 02 00:05:00: pay-1 is revoked; verifiers may cache the set without pay-2 until then"
@@ -159,17 +131,19 @@ fn a_switch_that_verifiers_may_not_know_says_so() {
     let told = next(&world.plan());
     assert!(told.starts_with("Activate pay-1 "), "{told}");
     assert!(told.ends_with("that shows pay-1; verifiers may not know it yet"), "{told}");
-    let mut world = on_request("WhenServed");
+    let mut world = unsettled("WhenServed");
     world.settle();
     silence(&mut world);
     revoke(&mut world, 1, RevocationMode::ForceSwitch);
+    world.settle();
     assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
 }
 
 #[test]
 fn a_retired_key_loses_its_private_half_next_and_then_leaves() {
-    let mut world = steady();
+    let mut world = on_request();
     ask(&mut world, "2026-01-02T00:30:00Z");
+    world.settle();
     assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
     assert_eq!(
         next(&world.plan()),
@@ -186,16 +160,19 @@ fn a_retired_key_loses_its_private_half_next_and_then_leaves() {
     world.settle();
     assert_eq!(next(&world.plan()), leaves);
     revoke(&mut world, 1, RevocationMode::AfterSwitch);
+    world.settle();
     assert_eq!(next(&world.plan()), "nothing", "its signers have reloaded, and it has left");
 }
 
 #[test]
 fn a_revoked_key_leaves_when_its_signers_have_reloaded() {
-    let mut world = steady();
+    let mut world = on_request();
     revoke(&mut world, 1, RevocationMode::AfterSwitch);
+    world.settle();
     let leaves = "Revoke pay-1 SignerReload 02 01:10:00: pay-1 is revoked; signers may still use it until then";
     assert_eq!(next(&world.plan()), leaves);
     suspend(&mut world);
+    world.settle();
     assert_eq!(next(&world.plan()), leaves, "a suspension does not hold it");
 }
 
@@ -205,28 +182,36 @@ fn what_is_held_back_says_by_what() {
         world.clock = Clock::Untrusted("jumped".to_owned());
         world.settle();
     };
-    let mut world = steady();
+    let mut world = on_request();
     ask(&mut world, "2026-01-04T00:00:00Z");
+    world.settle();
     suspend(&mut world);
+    world.settle();
     assert_eq!(next(&world.plan()), "Activate pay-2 Suspended 04 00:00:00: asked for by rotation.after");
     clock(&mut world);
     assert_eq!(next(&world.plan()), "Activate pay-2 Clock 04 00:00:00: asked for by rotation.after");
     // An end of a key is a step forward too.
-    let mut world = steady();
+    let mut world = on_request();
     ask(&mut world, "2026-01-02T00:30:00Z");
-    suspend(&mut world);
-    assert!(next(&world.plan()).starts_with("DestroyPrivateKey pay-1 Suspended "), "{}", next(&world.plan()));
-    // A successor for a revoked key is none.
-    let mut world = on_request("WhenServed");
     world.settle();
     suspend(&mut world);
+    world.settle();
+    assert!(next(&world.plan()).starts_with("DestroyPrivateKey pay-1 Suspended "), "{}", next(&world.plan()));
+    // A successor for a revoked key is none.
+    let mut world = unsettled("WhenServed");
+    world.settle();
+    suspend(&mut world);
+    world.settle();
     revoke(&mut world, 1, RevocationMode::AfterSwitch);
+    world.settle();
     assert!(next(&world.plan()).starts_with("Activate pay-2 VerifierCaches "), "{}", next(&world.plan()));
     // The pin.
-    let mut world = steady();
+    let mut world = on_request();
     pin(&mut world, 1);
+    world.settle();
     assert_eq!(next(&world.plan()), "nothing");
     ask(&mut world, "2026-01-04T00:00:00Z");
+    world.settle();
     assert_eq!(
         next(&world.plan()),
         "Activate pay-2 Pinned -: rotation.pinnedKeyID keeps the active key; pay-2 would be next"
@@ -235,12 +220,13 @@ fn what_is_held_back_says_by_what() {
 
 #[test]
 fn a_key_that_is_missing_is_made_next() {
-    let mut world = steady();
+    let mut world = on_request();
     world.edit(|spec| {
         spec.rotation.mode = RotationMode::Suspended;
         spec.algorithm = Algorithm::EdDSA;
     });
     ask(&mut world, "2026-01-04T00:00:00Z");
+    world.settle();
     assert_eq!(next(&world.plan()), "Generate - Suspended -: the next key is being made");
     let key_id = kid(&world, 1);
     world.edit(|spec| spec.revoked_keys.push(RevokedKey { key_id, mode: RevocationMode::AfterSwitch }));
@@ -260,7 +246,7 @@ fn a_key_that_is_missing_is_made_next() {
 
 #[test]
 fn a_key_goes_through_its_states() {
-    let mut world = on_request("AfterCacheAge");
+    let mut world = unsettled("AfterCacheAge");
     let states = |world: &World| -> Vec<KeyState> { world.plan().status.keys.iter().map(|key| key.state).collect() };
     // The claim and the two keys; the document comes with the next writes.
     world.settle_within(3);
@@ -272,9 +258,11 @@ fn a_key_goes_through_its_states() {
     world.run_for("1s");
     assert_eq!(states(&world), [KeyState::Active, KeyState::Standby]);
     ask(&mut world, "2026-01-02T00:05:01Z");
+    world.settle();
     world.run_for("1s");
     assert_eq!(states(&world), [KeyState::Retiring, KeyState::Active, KeyState::Published]);
     revoke(&mut world, 1, RevocationMode::AfterSwitch);
+    world.settle();
     assert_eq!(states(&world), [KeyState::Revoked, KeyState::Active, KeyState::Published]);
     // Of a document that is lost nothing is published.
     world.published = crate::lifecycle::Published::Absent;
@@ -283,9 +271,10 @@ fn a_key_goes_through_its_states() {
 
 #[test]
 fn the_key_before_is_remembered_as_long_as_its_switch_is_the_last() {
-    let mut world = steady();
+    let mut world = on_request();
     world.edit(|spec| spec.retention.history_limit = 0);
     ask(&mut world, "2026-01-02T00:30:00Z");
+    world.settle();
     let previous = |plan: &Plan| plan.status.last_rotation.clone().unwrap().previous_key_name;
     assert_eq!(previous(&world.plan()).as_deref(), Some("pay-1"));
     world.run_for("100h");
@@ -306,9 +295,10 @@ fn the_key_before_is_remembered_as_long_as_its_switch_is_the_last() {
 
 #[test]
 fn the_window_of_a_switch_is_told_until_its_very_end() {
-    let mut world = on_request("WhenServed");
+    let mut world = unsettled("WhenServed");
     world.settle();
     revoke(&mut world, 1, RevocationMode::ForceSwitch);
+    world.settle();
     assert_eq!(world.key_set.status.last_rotation.as_ref().unwrap().reason, RotationReason::Revoked);
     let end: Timestamp = "2026-01-02T00:05:00Z".parse().unwrap();
     assert_eq!(world.key_set.status.unknown_key_id_end_time, Some(end));
@@ -323,9 +313,10 @@ fn the_window_of_a_switch_is_told_until_its_very_end() {
 
 #[test]
 fn a_status_of_another_switch_does_not_tell_the_window_of_this_one() {
-    let mut world = on_request("WhenServed");
+    let mut world = unsettled("WhenServed");
     world.settle();
     revoke(&mut world, 1, RevocationMode::ForceSwitch);
+    world.settle();
     let end = world.key_set.status.unknown_key_id_end_time.unwrap();
     let last = world.key_set.status.last_rotation.clone().unwrap();
     world.key_set.status.unknown_key_id_end_time = None;
@@ -343,7 +334,7 @@ fn a_status_of_another_switch_does_not_tell_the_window_of_this_one() {
 #[test]
 fn a_key_can_sign_from_the_signer_secret_alone() {
     for (content, expected) in [(SignerContent::Intact, Some("pay-1")), (SignerContent::Damaged, None)] {
-        let mut world = steady();
+        let mut world = on_request();
         let Signer::Ours(signer) = &mut world.signer else { panic!("no signer") };
         signer.content = content;
         world.key_mut(1).private = PrivateHalf::Absent;
@@ -353,91 +344,10 @@ fn a_key_can_sign_from_the_signer_secret_alone() {
 
 #[test]
 fn an_edit_is_acknowledged_by_its_generation() {
-    let mut world = steady();
+    let mut world = on_request();
     for generation in [2, 3] {
         world.edit(|spec| spec.retention.history_limit += 1);
         world.settle();
         assert_eq!(world.key_set.status.observed_generation, Some(generation));
     }
-}
-
-/// How long until the next look, in milliseconds.
-fn rest(world: &World) -> Option<i128> {
-    world.plan().wake_at.map(|time| time.duration_since(world.now).as_millis())
-}
-
-#[test]
-fn a_document_that_is_not_seen_yet_is_looked_for_often_and_then_less() {
-    let mut world = on_request("WhenServed");
-    for server in &mut world.servers {
-        server.follows = false;
-    }
-    world.settle();
-    let published = world.now;
-    for (age, expected) in [(0, 100), (200, 100), (4_000, 1_000), (100_000, 25_000), (240_000, 30_000)] {
-        world.now = published + SignedDuration::from_millis(age);
-        assert_eq!(rest(&world), Some(expected), "after {age} ms");
-    }
-}
-
-#[test]
-fn what_is_due_and_held_back_by_a_replica_is_looked_for() {
-    // A switch.
-    let mut world = steady();
-    silence(&mut world);
-    ask(&mut world, "2026-01-02T00:59:40Z");
-    assert_eq!(rest(&world), Some(5_000));
-    // Not while it is suspended.
-    suspend(&mut world);
-    world.run_for("10m");
-    assert_eq!(rest(&world), None);
-    // A removal; but not of a key that is held.
-    let mut world = steady();
-    ask(&mut world, "2026-01-02T00:30:00Z");
-    world.run_for("24h");
-    silence(&mut world);
-    world.run_until("2026-01-03T02:15:20Z".parse().unwrap());
-    assert_eq!(rest(&world), Some(5_000));
-    let held = HeldKey { key_id: kid(&world, 1) };
-    world.edit(|spec| spec.held_keys.push(held));
-    world.run_for("10m");
-    assert_eq!(rest(&world), None);
-}
-
-#[test]
-fn the_exposure_of_a_revoked_key_is_looked_for_even_while_the_set_is_suspended() {
-    for suspended in [false, true] {
-        let mut world = steady();
-        if suspended {
-            suspend(&mut world);
-        }
-        for server in &mut world.servers {
-            server.follows = false;
-        }
-        revoke(&mut world, 2, RevocationMode::AfterSwitch);
-        assert!(world.key(2).lifecycle.removal_time.is_some());
-        world.run_for("1h");
-        assert_eq!(rest(&world), Some(30_000), "{suspended}");
-        for server in &mut world.servers {
-            server.follows = true;
-        }
-        world.run_for("48h");
-        assert!(world.key_set.status.revocations[0].exposure_end_time.is_some());
-        assert!(rest(&world).is_none_or(|rest| rest > 3_600_000), "{suspended}: nothing is left to see");
-    }
-}
-
-#[test]
-fn a_set_that_something_froze_is_looked_at_as_often_as_that_may_end() {
-    let mut world = on_request("WhenServed");
-    silence(&mut world);
-    assert_eq!(rest(&world), Some(1_000), "it waits for a silent server");
-    let mut world = steady();
-    world.clock = Clock::Untrusted("jumped".to_owned());
-    assert_eq!(rest(&world), Some(30_000));
-    let mut world = steady();
-    world.signer = Signer::Foreign;
-    world.settle();
-    world.run_for("10m");
-    assert_eq!(rest(&world), None, "a deletion wakes us by itself");
 }

@@ -1,45 +1,19 @@
 //! What people ask of a set: revocations, pins, holds, requests, and that asking twice or taking it back does no harm.
 
 use jiff::SignedDuration;
-use serde_json::json;
 
 use super::world::World;
+use super::worlds::{fresh, kid, pin, revoke};
 use crate::api::{HeldKey, RevocationMode, RevocationState, RevokedKey, RotationMode, RotationReason};
 use crate::jose::KeyId;
 use crate::lifecycle::{PrivateHalf, Signer};
 
 /// Key 1 signs, key 2 may sign at any time.
 fn with_standby() -> World {
-    let mut world = at_once();
+    let mut world = fresh();
     world.run_for("25h");
     assert_eq!(world.condition("StandbyReady").as_deref(), Some("True/VerifierCachesExpired"));
     world
-}
-
-/// Key 1 signs, key 2 was published a moment ago.
-fn at_once() -> World {
-    let mut world = World::new(&json!({
-        "algorithm": "ES256",
-        "tokens": {"maxLifetime": "1h"},
-        "rotation": {"mode": "OnRequest"},
-    }));
-    world.settle();
-    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
-    world
-}
-
-fn kid(world: &World, sequence: i64) -> KeyId {
-    world.key(sequence).kid().unwrap().clone()
-}
-
-fn revoke(world: &mut World, sequence: i64, mode: RevocationMode) {
-    let key_id = kid(world, sequence);
-    world.edit(|spec| spec.revoked_keys.push(RevokedKey { key_id, mode }));
-}
-
-fn pin(world: &mut World, sequence: i64) {
-    let key_id = kid(world, sequence);
-    world.edit(|spec| spec.rotation.pinned_key_id = Some(key_id));
 }
 
 fn unpin(world: &mut World) {
@@ -84,7 +58,7 @@ fn a_revoked_active_key_is_replaced_by_the_standby_and_leaves_when_signers_have_
 
 #[test]
 fn a_revocation_waits_for_a_standby_that_verifiers_may_not_know() {
-    let mut world = at_once();
+    let mut world = fresh();
     revoke(&mut world, 1, RevocationMode::AfterSwitch);
     world.settle();
     assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
@@ -102,7 +76,7 @@ fn a_revocation_waits_for_a_standby_that_verifiers_may_not_know() {
 
 #[test]
 fn a_forced_switch_tells_what_it_costs() {
-    let mut world = at_once();
+    let mut world = fresh();
     revoke(&mut world, 1, RevocationMode::ForceSwitch);
     world.settle();
     assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
@@ -115,7 +89,7 @@ fn a_forced_switch_tells_what_it_costs() {
 
 #[test]
 fn an_immediate_revocation_takes_the_key_out_now() {
-    let mut world = at_once();
+    let mut world = fresh();
     revoke(&mut world, 1, RevocationMode::Immediate);
     world.settle();
     assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
@@ -260,7 +234,7 @@ fn a_pin_keeps_the_active_key_and_tells_what_it_holds_back() {
 
 #[test]
 fn a_pin_makes_the_standby_sign_early_but_not_before_guard_1() {
-    let mut world = at_once();
+    let mut world = fresh();
     pin(&mut world, 2);
     world.run_for("24h4m59s");
     assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
@@ -321,7 +295,7 @@ fn a_pin_that_cannot_hold_is_refused_and_moves_nothing() {
 #[test]
 fn a_pin_on_a_record_that_was_written_again_waits_for_guard_1() {
     // It looks retired, and was published a moment ago (PROTOCOL 7).
-    let mut world = at_once();
+    let mut world = fresh();
     let index = world.keys.iter().position(|key| key.sequence == 2).unwrap();
     let lost = world.keys.remove(index);
     world.settle();
@@ -359,7 +333,7 @@ fn a_held_key_stays_for_as_long_as_it_is_listed() {
 
 #[test]
 fn requests_in_one_wait_are_one_rotation() {
-    let mut world = at_once();
+    let mut world = fresh();
     for minute in [10, 20, 30] {
         world.run_for("1h");
         world.edit(|spec| spec.rotation.after = Some(format!("2026-01-01T00:{minute}:00Z").parse().unwrap()));
@@ -372,7 +346,7 @@ fn requests_in_one_wait_are_one_rotation() {
 
 #[test]
 fn requests_back_to_back_wait_for_each_standby() {
-    let mut world = at_once();
+    let mut world = fresh();
     world.edit(|spec| spec.rotation.after = Some("2026-01-01T00:00:10Z".parse().unwrap()));
     world.run_for("24h5m");
     assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
@@ -405,7 +379,7 @@ fn a_request_waits_for_the_end_of_a_suspension_and_of_a_pin() {
 
 #[test]
 fn a_request_that_is_taken_back_or_set_earlier_does_nothing() {
-    let mut world = at_once();
+    let mut world = fresh();
     world.edit(|spec| spec.rotation.after = Some("2026-01-01T00:00:10Z".parse().unwrap()));
     world.run_for("1h");
     world.edit(|spec| spec.rotation.after = None);

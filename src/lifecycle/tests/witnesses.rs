@@ -3,28 +3,10 @@
 use serde_json::json;
 
 use super::world::World;
-use crate::api::{ExternalKey, HeldKey, KeySetStatus, Origin, RotationMode};
-use crate::jose::{Algorithm, Digest, JwkSet, KeyId};
+use super::worlds::{announce, rolled_back, steady};
+use crate::api::{HeldKey, KeySetStatus, Origin, RotationMode};
+use crate::jose::{Algorithm, Digest, JwkSet};
 use crate::lifecycle::{Clock, Contract, Effect, Key, PrivateHalf, Published, SignerChange, plan, sought};
-
-/// Day 29: key 1 signs. Day 33: key 2 signs, key 3 stands by, key 1 has left. Then etcd is rolled back to day 29.
-fn rolled_back() -> World {
-    let mut world = World::at_defaults();
-    world.run_until("2026-01-30T00:00:00Z".parse().unwrap());
-    let backup = world.back_up();
-    world.run_until("2026-02-03T00:00:00Z".parse().unwrap());
-    assert_eq!((world.signing_name().as_deref(), world.set().unwrap().len()), (Some("pay-2"), 2));
-    world.roll_back(backup);
-    assert_eq!(world.signing_name().as_deref(), Some("pay-1"));
-    world
-}
-
-/// Day 1, and nothing is to happen.
-fn steady() -> World {
-    let mut world = World::at_defaults();
-    world.run_for("30h");
-    world
-}
 
 fn stranger() -> JwkSet {
     JwkSet::new(vec![World::jwk(Algorithm::ES256, 99)]).unwrap()
@@ -157,18 +139,8 @@ fn what_the_witness_does_not_serve_leaves_unless_there_is_a_reason_to_keep_it() 
 
 #[test]
 fn an_external_key_that_the_witness_does_not_serve_is_retired_by_its_own_rule() {
-    // RFC 7517 appendix A.1.
-    let members = json!({
-        "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "dex",
-        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-    });
-    let public_jwk = serde_json::from_value(members).unwrap();
-    let dex = KeyId::try_from("dex").unwrap();
     let mut world = steady();
-    world.edit(|spec| {
-        spec.external_keys.push(ExternalKey { name: "dex".to_owned(), public_jwk, publish_until_time: None });
-    });
+    let dex = announce(&mut world, "dex", None);
     world.run_for("1h");
     let backup = world.back_up();
     world.edit(|spec| spec.external_keys.clear());
