@@ -9,7 +9,6 @@ use super::contract::after;
 use super::effect::{Effect, RecordCause};
 use super::observed::{Clock, Key, SignerSecret};
 use super::record::record;
-use super::retire::is_lost;
 use super::view::{View, is_active};
 use crate::api::{Lifecycle, PrivateKeyState};
 
@@ -90,7 +89,7 @@ pub(super) fn record_loss(view: &View<'_>) -> Vec<Effect> {
         told && key.lifecycle.earliest_removal_time.is_some()
     };
     let promised = Some(after(view.now, view.contract.retention()));
-    let lost = view.published().filter(|key| is_lost(key) && key.kid() != Some(&signer.key_id) && !is_recorded(key));
+    let lost = view.published().filter(|key| key.is_lost() && key.kid() != Some(&signer.key_id) && !is_recorded(key));
     lost.map(|key| {
         let earliest_removal_time = key.lifecycle.earliest_removal_time.max(promised);
         let lifecycle = Lifecycle { earliest_removal_time, ..key.lifecycle.clone() };

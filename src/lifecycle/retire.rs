@@ -102,13 +102,8 @@ fn is_removable(view: &View<'_>, key: &Key) -> bool {
 
 /// When the promise of a key ends that is on its way out.
 pub(super) fn removal_time(view: &View<'_>, key: &Key) -> Option<Timestamp> {
-    let is_ending = key.is_retired() || is_lost(key);
+    let is_ending = key.is_retired() || key.is_lost();
     if is_ending { key.lifecycle.earliest_removal_time } else { external::removal_time(view, key) }
-}
-
-/// A staged key whose private half is lost: another takes its place.
-pub(super) fn is_lost(key: &Key) -> bool {
-    key.is_staged() && key.private == PrivateHalf::Absent
 }
 
 /// A staged key of a kind that is no longer wanted, once a later key signs. An imported one brought a promise along.

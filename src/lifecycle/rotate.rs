@@ -35,7 +35,7 @@ pub(super) fn activate(view: &View<'_>, key: &Key, reason: RotationReason) -> Op
         key_name: key.name.clone(),
         key_id: key.kid()?.clone(),
         activation_time: key.lifecycle.retirement_time.map_or(view.now, |retired| next_second(retired).max(view.now)),
-        replaced: view.signing().or_else(|| latest(view)).and_then(|replaced| replaced.kid().cloned()),
+        replaced: view.signing().or_else(|| last_retired(view)).and_then(|replaced| replaced.kid().cloned()),
         barred: bars(view),
         reason,
     };
@@ -48,7 +48,7 @@ pub(super) fn activate(view: &View<'_>, key: &Key, reason: RotationReason) -> Op
 }
 
 /// The key that signers may still have when nothing shows one: the last to retire, perhaps only because its record was lost.
-fn latest<'a>(view: &View<'a>) -> Option<&'a Key> {
+fn last_retired<'a>(view: &View<'a>) -> Option<&'a Key> {
     view.published().filter(|key| key.is_retired()).max_by_key(|key| key.lifecycle.retirement_time)
 }
 

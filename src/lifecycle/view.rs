@@ -332,6 +332,11 @@ impl Key {
         !self.is_over() && self.lifecycle.activation_time.is_none() && self.origin != Origin::External
     }
 
+    /// Staged, and its private half is gone: another key takes its place.
+    pub fn is_lost(&self) -> bool {
+        self.is_staged() && self.private == PrivateHalf::Absent
+    }
+
     /// Removed or revoked: it never signs again. A revoked key is published until it is removed.
     pub fn is_over(&self) -> bool {
         self.is_removed() || self.is_revoked()

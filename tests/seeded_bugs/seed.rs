@@ -2,21 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 use crate::bugs::Bug;
+use crate::cargo;
 
 /// The environment variable that says which bug is in, by its number from 1.
 pub(crate) const BUG: &str = "KEYSET_SEEDED_BUG";
 
-/// A program that was built.
-pub(crate) struct Model {
-    pub(crate) path: PathBuf,
-}
-
-/// Generates and builds it; quick if nothing has changed.
-pub(crate) fn build(bugs: &[Bug]) -> Model {
+/// Generates and builds it, and gives its path; quick if nothing has changed.
+pub(crate) fn build(bugs: &[Bug]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
     let package = target.join("seeded-bugs");
@@ -29,27 +24,21 @@ pub(crate) fn build(bugs: &[Bug]) -> Model {
     assert!(main.contains(import), "the model takes lifecycle from elsewhere now");
     *main = main.replace(import, "use keyset_operator::{api, jose};\nmod lifecycle;\nmod seeded;");
     main.insert_str(main.find("#![").unwrap(), "#![allow(dead_code, unused, clippy::all, reason = \"generated\")]\n");
-    sources.insert("seeded.rs".to_owned(), SEEDED.replace("BUG", BUG));
+    sources.insert("seeded.rs".to_owned(), SEEDED.replace("\"BUG\"", &format!("{BUG:?}")));
     for (name, source) in &sources {
         write(&package.join("src").join(name), source);
     }
     write(&package.join("Cargo.toml"), &manifest(root));
     fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    for (name, _) in env::vars_os() {
-        // What cargo tells this test of our package is not for the build scripts of others.
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
-            command.env_remove(name);
-        }
-    }
+    let mut command = cargo::command();
     command.args(["build", "--quiet", "--offline"]).current_dir(&package).env("CARGO_TARGET_DIR", &target);
     assert!(command.status().unwrap().success(), "the model with bugs does not build, see above");
-    Model { path: target.join("debug/seeded-bugs") }
+    target.join("debug/seeded-bugs")
 }
 
 /// What is said to the model to have the bug: its place in the table. One that needs two expressions is there twice.
 pub(crate) fn number(bugs: &[Bug], name: &str) -> usize {
-    bugs.iter().position(|bug| bug.name == name).map_or(0, |place| place + 1)
+    1 + bugs.iter().position(|bug| bug.name == name).unwrap()
 }
 
 fn read(directory: &Path, prefix: &str, sources: &mut BTreeMap<String, String>) {
@@ -133,18 +122,9 @@ const SEEDED: &str = r#"//! Which bug is in.
 use std::sync::LazyLock;
 
 static NUMBER: LazyLock<u32> =
-    LazyLock::new(|| std::env::var("BUG").ok().and_then(|number| number.parse().ok()).unwrap_or(0));
+    LazyLock::new(|| std::env::var("BUG").map_or(0, |number| number.parse().expect("a number")));
 
 pub(crate) fn bug() -> u32 {
     *NUMBER
-}
-
-/// The list with two entries in each other's place.
-pub(crate) fn swapped<T: Copy>(rules: &[(&'static str, T)], one: &str, other: &str) -> Vec<(&'static str, T)> {
-    let mut rules = rules.to_vec();
-    let place = |name: &str| rules.iter().position(|(it, _)| *it == name).unwrap();
-    let (one, other) = (place(one), place(other));
-    rules.swap(one, other);
-    rules
 }
 "#;

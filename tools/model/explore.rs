@@ -54,8 +54,8 @@ struct Level {
 }
 
 impl World {
-    /// The state in which the scenario begins.
-    pub(crate) fn start(&self) -> State {
+    /// The state in which the scenario begins; and the law that is broken if it does not come to the rest it begins with.
+    pub(crate) fn start(&self) -> (State, Option<Law>) {
         let mut state = State { budget: self.scenario.budget, ..State::default() };
         state.objects.status = 0;
         self.follow_all(&mut state);
@@ -64,12 +64,13 @@ impl World {
                 state.ghosts.without[kid] = state.tick + 1;
             }
         }
-        if self.scenario.start == Start::AtRest
-            && let Ok(rested) = self.alone().rest(&state, |_| false, |_, _| ())
-        {
-            state = State { budget: self.scenario.budget, ..rested };
+        if self.scenario.start == Start::AtRest {
+            match self.alone().rest(&state, |_| false, |_, _| ()) {
+                Ok(rested) => state = State { budget: self.scenario.budget, ..rested },
+                Err((law, _)) => return (state, Some(law)),
+            }
         }
-        state
+        (state, None)
     }
 
     /// The same world with one controller: clocks that are apart would never rest.
@@ -80,7 +81,7 @@ impl World {
 
     /// Explores the scenario.
     pub(crate) fn explore(&self, until: Until) -> Found {
-        let start = self.start();
+        let (start, restless) = self.start();
         let (visited, rested) = (Shards::new(), Shards::new());
         visited.insert(&start);
         let mut parents: Vec<(u32, u16)> = vec![(0, 0)];
@@ -90,7 +91,7 @@ impl World {
             depth: 0,
             is_complete: true,
             rested: 0,
-            violations: BTreeMap::new(),
+            violations: restless.map(|law| (law, (1, Vec::new()))).into_iter().collect(),
             coverage: Coverage::default(),
         };
         while !frontier.is_empty() {
@@ -189,7 +190,7 @@ impl World {
             numbers.push(step);
             at = from;
         }
-        let mut state = self.start();
+        let (mut state, _) = self.start();
         let mut path = Vec::new();
         let mut steps = Vec::new();
         for number in numbers.into_iter().rev() {

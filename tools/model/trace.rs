@@ -8,7 +8,7 @@ use crate::world::{Step, World};
 impl World {
     /// The steps from the start, a line each, and for a law of rest what follows when it is left alone.
     pub(crate) fn told(&self, path: &[Step], law: Law) -> Vec<String> {
-        let mut state = self.start();
+        let (mut state, _) = self.start();
         let mut lines = self.told_state(&state);
         for step in path {
             let mut steps = Vec::new();
