@@ -50,7 +50,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug("the lead lacks S", "lifecycle/contract.rs",
         "sum([self.cache_age, self.clock_skew])", "sum([self.cache_age])", "newcomer, clocks apart"),
     bug("guard 1 does not wait", "lifecycle/rotate.rs",
-        "rotation.earliest().is_some_and(|time| time <= view.now)", "rotation.due <= view.now", "rotate early"),
+        "rotation.earliest().is_some_and(|time| time <= view.now)", "rotation.due.is_none_or(|due| due <= view.now)", "rotate early"),
     bug("guard 1 takes what was seen once", "lifecycle/rotate.rs",
         "view.is_visible_now(successor.key)", "true", "newcomer, tampering"),
     bug("an incomplete pass is evidence", "lifecycle/evidence.rs",
