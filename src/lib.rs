@@ -7,5 +7,6 @@ pub mod controller;
 pub mod jose;
 pub mod key_material;
 pub mod lifecycle;
+pub mod scope;
 pub mod server;
 pub mod telemetry;

@@ -32,6 +32,8 @@ pub(super) struct ControllerArguments {
     #[arg(long, env = "KEYSET_IDENTITY", value_name = "NAME")]
     identity: Option<String>,
     #[command(flatten)]
+    watch: process::WatchArguments,
+    #[command(flatten)]
     log: process::LogArguments,
 }
 
@@ -45,6 +47,7 @@ pub(super) fn run(arguments: &ControllerArguments) -> Outcome {
         let config = Config {
             admin_listen: arguments.admin_listen,
             endpoints: endpoints(arguments),
+            scopes: arguments.watch.scopes(),
             lease: Lease { namespace, identity, seconds: arguments.lease_seconds },
         };
         Ok(controller::run(config, client, shutdown).await?)

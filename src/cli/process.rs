@@ -7,6 +7,7 @@ use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
+use crate::scope::Scope;
 use crate::telemetry::logging::{self, Filter, Format};
 
 /// How to log.
@@ -18,6 +19,21 @@ pub(super) struct LogArguments {
     /// How a line on standard error looks
     #[arg(long, env = "KEYSET_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
     log_format: Format,
+}
+
+/// Where to look.
+#[derive(Debug, Args)]
+pub(super) struct WatchArguments {
+    /// Namespace whose KeySets it looks after; repeat it for each [default: the whole cluster]
+    #[arg(long, env = "KEYSET_WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',')]
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    watch_namespace: Vec<String>,
+}
+
+impl WatchArguments {
+    pub(super) fn scopes(&self) -> Vec<Scope> {
+        Scope::of(&self.watch_namespace)
+    }
 }
 
 /// Runs a command that takes its time.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{self, Controller};
@@ -26,6 +27,7 @@ use super::reconcile::{reconcile, retry};
 use crate::api::names::{LABEL_KEY_SET, LABEL_MANAGED_BY, MANAGED_BY};
 use crate::api::{KeySet, SigningKey};
 use crate::key_material::Generator;
+use crate::scope::Scope;
 use crate::telemetry::{self, controller::Metrics};
 
 /// How a controller runs.
@@ -35,6 +37,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// Where the replicas of the server are.
     pub endpoints: Endpoints,
+    /// Where the KeySets are that it looks after.
+    pub scopes: Vec<Scope>,
     /// How it becomes the leader, and its name.
     pub lease: Lease,
 }
@@ -110,7 +114,7 @@ async fn work(
     client: Client,
     metrics: Metrics,
     passes: Arc<RwLock<()>>,
-    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+    shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static,
 ) {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let context = Arc::new(Context {
@@ -123,9 +127,20 @@ async fn work(
         metrics,
         passes,
     });
-    let key_sets: Api<PartialObjectMeta<KeySet>> = Api::all(client.clone());
-    let signing_keys: Api<PartialObjectMeta<SigningKey>> = Api::all(client.clone());
-    let config_maps: Api<PartialObjectMeta<ConfigMap>> = Api::all(client);
+    let scopes = config.scopes.iter();
+    join_all(scopes.map(|scope| follow(scope, client.clone(), Arc::clone(&context), shutdown.clone()))).await;
+}
+
+/// Hands what changes in one scope to `reconcile`, until `shutdown`.
+async fn follow(
+    scope: &Scope,
+    client: Client,
+    context: Arc<Context>,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let key_sets: Api<PartialObjectMeta<KeySet>> = scope.api(client.clone());
+    let signing_keys: Api<PartialObjectMeta<SigningKey>> = scope.api(client.clone());
+    let config_maps: Api<PartialObjectMeta<ConfigMap>> = scope.api(client);
     // The client's read timeout is longer than that.
     let all = || watcher::Config::default().timeout(WATCH_SECONDS);
     let ours = all().labels(&format!("{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_KEY_SET}"));
@@ -136,7 +151,12 @@ async fn work(
         .run(reconcile, retry, context)
         .for_each(|outcome| async move {
             match outcome {
-                // The CRDs or a right may be missing: nothing happens until it is put right.
+                // Nothing happens until it is put right.
+                Err(controller::Error::QueueError(error)) if is_unknown_kind(&error) => {
+                    tracing::warn!(
+                        "the CRDs are missing, looking again soon: keyset crds | kubectl apply --server-side -f -"
+                    );
+                }
                 Err(controller::Error::QueueError(error)) => {
                     tracing::warn!(%error, "a watch failed, and is started again");
                 }
@@ -146,6 +166,14 @@ async fn work(
             }
         })
         .await;
+}
+
+/// Whether the API server does not know the kind that was asked for. It answers so for no other list.
+fn is_unknown_kind(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.is_not_found(),
+        _ => false,
+    }
 }
 
 /// By its name, `<KeySet>-<sequence>`: membership is not a matter of labels, and the name is bound to the spec by CEL.

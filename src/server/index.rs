@@ -3,8 +3,8 @@
 //! Events go in, the sets whose answer changed come out. Invariants (PROTOCOL 3 and 11): a document is served only if
 //! the status of its KeySet accepts its digest, or, when the KeySet is gone, if every key in it is recorded in a
 //! SigningKey that is neither removed nor revoked; the revision of a set never falls; a set that was served goes on
-//! being served until nothing of it is left. Nothing is judged before all three first lists are complete: a list that
-//! is not there yet must not look like an empty one. Deliberately absent: client, clock, HTTP.
+//! being served until nothing of it is left. Nothing is judged before all first lists are complete, three for each
+//! scope: a list that is not there yet must not look like an empty one. Deliberately absent: client, clock, HTTP.
 
 use std::{
     borrow::Borrow,
@@ -19,6 +19,7 @@ use super::{
     source::{Candidate, Claim, Record},
 };
 use crate::jose::{Digest, JwkSet, KeyId};
+use crate::scope::Scope;
 
 /// `<namespace>/<name>` of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +33,10 @@ impl Name {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
+
+    fn namespace(&self) -> &str {
+        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
 }
 
 impl Borrow<str> for Name {
@@ -43,8 +48,8 @@ impl Borrow<str> for Name {
 /// What a watch saw. `None` is an object that cannot be read: what was last read of it goes on counting.
 #[derive(Clone, Debug)]
 pub(super) enum Event<T> {
-    /// All objects there are; every other one is gone.
-    Listed(Vec<(Name, Option<T>)>),
+    /// All objects there are in a scope; every other one there is gone.
+    Listed(Scope, Vec<(Name, Option<T>)>),
     Written(Name, Option<T>),
     Deleted(Name),
 }
@@ -114,7 +119,7 @@ pub(super) struct Change {
 }
 
 /// What the watches saw, and what is served of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
     key_sets: Table<Claim>,
     config_maps: Table<Candidate>,
@@ -123,6 +128,16 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// An index that waits for the lists of these scopes.
+    pub(super) fn of(scopes: &[Scope]) -> Self {
+        Self {
+            key_sets: Table::of(scopes),
+            config_maps: Table::of(scopes),
+            signing_keys: Table::of(scopes),
+            states: HashMap::new(),
+        }
+    }
+
     pub(super) fn key_sets(&mut self, event: Event<Claim>) -> Vec<Change> {
         self.key_sets.apply(event);
         self.evaluate()
@@ -138,9 +153,9 @@ impl Index {
         self.evaluate()
     }
 
-    /// Whether all three first lists are there: until then no answer is known.
+    /// Whether all first lists are there: until then no answer is known.
     pub(super) fn is_complete(&self) -> bool {
-        self.key_sets.is_listed && self.config_maps.is_listed && self.signing_keys.is_listed
+        self.key_sets.is_listed() && self.config_maps.is_listed() && self.signing_keys.is_listed()
     }
 
     /// How many sets have that refusal now.
@@ -296,19 +311,29 @@ impl State {
 #[derive(Debug)]
 struct Table<T> {
     objects: HashMap<Name, Option<T>>,
-    is_listed: bool,
+    /// Scopes whose first list is not there yet.
+    unlisted: HashSet<Scope>,
 }
 
 impl<T> Table<T> {
+    fn of(scopes: &[Scope]) -> Self {
+        Self { objects: HashMap::new(), unlisted: scopes.iter().cloned().collect() }
+    }
+
+    fn is_listed(&self) -> bool {
+        self.unlisted.is_empty()
+    }
+
     fn apply(&mut self, event: Event<T>) {
         match event {
-            Event::Listed(list) => {
-                let mut before = std::mem::take(&mut self.objects);
+            Event::Listed(scope, list) => {
+                let mut before: HashMap<_, _> =
+                    self.objects.extract_if(|name, _| scope.contains(name.namespace())).collect();
                 for (name, object) in list {
                     let object = object.or_else(|| before.remove(&name).flatten());
                     self.objects.insert(name, object);
                 }
-                self.is_listed = true;
+                self.unlisted.remove(&scope);
             }
             Event::Written(name, Some(object)) => {
                 self.objects.insert(name, Some(object));
@@ -328,12 +353,6 @@ impl<T> Table<T> {
 
     fn known(&self) -> impl Iterator<Item = &T> {
         self.objects.values().flatten()
-    }
-}
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self { objects: HashMap::new(), is_listed: false }
     }
 }
 

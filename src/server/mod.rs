@@ -45,6 +45,7 @@ pub use tls::{TlsError, TlsFiles};
 
 use crate::{
     api::SERVED_PATH,
+    scope::Scope,
     telemetry::{admin, server::Metrics},
 };
 use connection::Public;
@@ -60,6 +61,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where health, metrics and the report are, always plain HTTP. Port 0 takes a free one.
     pub admin_listen: SocketAddr,
+    /// Where the sets are that it serves.
+    pub scopes: Vec<Scope>,
     /// Serves the sets over TLS.
     pub tls: Option<TlsFiles>,
     /// What clients may take.
@@ -105,7 +108,7 @@ pub async fn run(config: Config, client: Client, shutdown: impl Future<Output = 
             }
         }
     };
-    let watch = watch::run(client, store.clone(), metrics.clone());
+    let watch = watch::run(client, &config.scopes, store.clone(), metrics.clone());
     let public = Arc::new(Public { store, tls, metrics, limits: config.limits });
     let shutdown = async {
         shutdown.await;

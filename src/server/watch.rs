@@ -9,7 +9,7 @@ use std::{error::Error, fmt::Debug, future::ready, sync::Arc, time::Duration, ti
 use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Client, Resource,
-    core::DeserializeGuard,
+    core::{DeserializeGuard, NamespaceResourceScope},
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
@@ -19,18 +19,22 @@ use super::{
     source::{Candidate, Claim, Record, name},
     store::Store,
 };
-use crate::{api::names, telemetry::server::Metrics};
+use crate::{api::names, scope::Scope, telemetry::server::Metrics};
 
-/// Keeps `store` up to date, for ever.
-pub(super) async fn run(client: Client, store: Arc<Store>, metrics: Metrics) {
+/// Keeps `store` up to date with what is in `scopes`, for ever.
+pub(super) async fn run(client: Client, scopes: &[Scope], store: Arc<Store>, metrics: Metrics) {
     let ours = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
     let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE_SIZE);
-    let key_sets = events(&client, &config, &metrics, Claim::of).map(Seen::KeySet);
-    let config_maps = events(&client, &config.clone().labels(&ours), &metrics, Candidate::of).map(Seen::ConfigMap);
-    let signing_keys = events(&client, &config, &metrics, Record::of).map(Seen::SigningKey);
-    let mut seen = stream::select(key_sets, stream::select(config_maps, signing_keys));
+    let labelled = config.clone().labels(&ours);
+    let mut seen = stream::select_all(scopes.iter().flat_map(|scope| {
+        [
+            events(&client, scope, &config, &metrics, Claim::of).map(Seen::KeySet).boxed(),
+            events(&client, scope, &labelled, &metrics, Candidate::of).map(Seen::ConfigMap).boxed(),
+            events(&client, scope, &config, &metrics, Record::of).map(Seen::SigningKey).boxed(),
+        ]
+    }));
 
-    let mut index = Index::default();
+    let mut index = Index::of(scopes);
     while let Some(seen) = seen.next().await {
         let was_complete = index.is_complete();
         let changes = match seen {
@@ -61,20 +65,22 @@ enum Seen {
 /// What happens to the objects of a kind, reduced to what `keep` keeps of them.
 fn events<K, T: Send + 'static>(
     client: &Client,
+    scope: &Scope,
     config: &watcher::Config,
     metrics: &Metrics,
     keep: fn(&K) -> T,
-) -> impl Stream<Item = Event<T>> + Unpin + use<K, T>
+) -> impl Stream<Item = Event<T>> + use<K, T>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let (api, config, metrics) = (Api::<DeserializeGuard<K>>::all(client.clone()), config.clone(), metrics.clone());
+    let api: Api<DeserializeGuard<K>> = scope.api(client.clone());
+    let (scope, config, metrics) = (scope.clone(), config.clone(), metrics.clone());
     let lists = stream::repeat_with(move || {
-        let (mut list, metrics) = (Vec::new(), metrics.clone());
+        let (scope, mut list, metrics) = (scope.clone(), Vec::new(), metrics.clone());
         watcher(api.clone(), config.clone()).default_backoff().take_until(tokio::time::sleep(RELIST)).filter_map(
             move |event| {
                 ready(match event {
-                    Ok(event) => reduce(event, &mut list, |object| read(object, keep, &metrics)),
+                    Ok(event) => reduce(event, &scope, &mut list, |object| read(object, keep, &metrics)),
                     Err(error) => {
                         metrics.watch_error(&K::kind(&()));
                         let error = with_causes(&error);
@@ -85,19 +91,20 @@ where
             },
         )
     });
-    lists.flatten().boxed()
+    lists.flatten()
 }
 
 /// The objects of a list come one by one, and count together.
 fn reduce<O, T>(
     event: watcher::Event<O>,
+    scope: &Scope,
     list: &mut Vec<(Name, Option<T>)>,
     read: impl Fn(&O) -> (Name, Option<T>),
 ) -> Option<Event<T>> {
     match event {
         watcher::Event::Init => list.clear(),
         watcher::Event::InitApply(object) => list.push(read(&object)),
-        watcher::Event::InitDone => return Some(Event::Listed(std::mem::take(list))),
+        watcher::Event::InitDone => return Some(Event::Listed(scope.clone(), std::mem::take(list))),
         watcher::Event::Apply(object) => {
             let (name, object) = read(&object);
             return Some(Event::Written(name, object));
@@ -175,12 +182,12 @@ mod tests {
             serde_json::from_value(object).unwrap()
         };
         let mut list = Vec::new();
-        let mut next = |event| reduce(event, &mut list, |object| read(object, Claim::of, &metrics));
+        let mut next = |event| reduce(event, &Scope::Cluster, &mut list, |object| read(object, Claim::of, &metrics));
         assert!(next(watcher::Event::InitApply(object("left", "5m"))).is_none());
         assert!(next(watcher::Event::Init).is_none());
         assert!(next(watcher::Event::InitApply(object("a", "5m"))).is_none());
         assert!(next(watcher::Event::InitApply(object("b", "5 min"))).is_none());
-        let Some(Event::Listed(listed)) = next(watcher::Event::InitDone) else { panic!() };
+        let Some(Event::Listed(Scope::Cluster, listed)) = next(watcher::Event::InitDone) else { panic!() };
         let listed: Vec<_> = listed.iter().map(|(name, claim)| (name.as_str(), claim.is_some())).collect();
         assert_eq!(listed, [("auth/a", true), ("auth/b", false)]);
         let Some(Event::Written(name, Some(claim))) = next(watcher::Event::Apply(object("a", "5m"))) else { panic!() };

@@ -8,7 +8,7 @@ use crate::api::{
     ImportedKey, KeyState, Origin, PrivateKeyState, RevocationMode, RevokedKey, SecretKeyRef, SigningKeyState,
 };
 use crate::jose::{Algorithm, KeyId, PublicJwk};
-use crate::lifecycle::{Import, PrivateHalf};
+use crate::lifecycle::{Effect, Import, PrivateHalf};
 
 fn set(first_key: &str) -> World {
     World::new(&json!({
@@ -142,6 +142,70 @@ fn a_revoked_external_key_leaves_and_never_comes_back() {
         message(&world, "Accepted")
     );
     assert!(!world.set().unwrap().contains(&KeyId::try_from("dex-again").unwrap()));
+}
+
+#[test]
+fn a_revoked_external_key_stays_until_another_signs_and_its_time_counts_no_more() {
+    let mut world = set("WhenServed");
+    let key_id = announce(&mut world, "dex", Some("2026-01-01T06:00:00Z"));
+    world.settle();
+    assert_eq!(world.key_set.status.keys[0].earliest_removal_time, Some("2026-01-01T06:00:00Z".parse().unwrap()));
+    world.edit(|spec| {
+        spec.revoked_keys.push(RevokedKey { key_id: key_id.clone(), mode: RevocationMode::AfterSwitch });
+    });
+    world.settle();
+    let told = world.key_set.status.keys[0].clone();
+    assert_eq!((told.state, told.earliest_removal_time), (KeyState::Revoked, None));
+    world.run_for("12h");
+    assert!(world.set().unwrap().contains(&key_id), "nothing else may sign yet");
+    world.run_for("24h");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-2"));
+    assert!(!world.set().unwrap().contains(&key_id));
+}
+
+#[test]
+fn another_key_under_the_name_of_an_entry_retires_the_first() {
+    let mut world = set("WhenServed");
+    let first = announce(&mut world, "dex", None);
+    world.run_for("30h");
+    // The example of RFC 7515, appendix A.3.1.
+    let members = json!({
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "dex-2",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    });
+    world.edit(|spec| spec.external_keys[0].public_jwk = serde_json::from_value(members).unwrap());
+    world.settle();
+    let second = KeyId::try_from("dex-2").unwrap();
+    let states = |world: &World, kid: &KeyId| {
+        world.key_set.status.keys.iter().find(|key| key.key_id.as_ref() == Some(kid)).map(|key| key.state)
+    };
+    assert_eq!(states(&world, &first), Some(KeyState::Retiring));
+    assert_eq!(states(&world, &second), Some(KeyState::External));
+    world.run_for("26h");
+    assert_eq!((states(&world, &first), states(&world, &second)), (None, Some(KeyState::External)));
+}
+
+#[test]
+fn an_external_key_is_recorded_as_such_from_the_first_write() {
+    let mut world = set("WhenServed");
+    world.settle();
+    announce(&mut world, "dex", None);
+    let effects = world.plan().effects;
+    let [Effect::AdoptKey { status: told, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((told.state, told.private_key), (Some(SigningKeyState::External), Some(PrivateKeyState::None)));
+}
+
+#[test]
+fn a_revoked_kid_refuses_no_other_key() {
+    let mut world = set("WhenServed");
+    world.run_for("48h");
+    let key_id = world.key(2).kid().unwrap().clone();
+    world.edit(|spec| spec.revoked_keys.push(RevokedKey { key_id, mode: RevocationMode::AfterSwitch }));
+    let jwk = import(&mut world, "legacy", 77, None);
+    world.settle();
+    assert_eq!(world.condition("Accepted").as_deref(), Some("True/Accepted"));
+    assert!(world.set().unwrap().contains(jwk.kid()));
 }
 
 #[test]

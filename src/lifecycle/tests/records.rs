@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::world::World;
 use super::worlds::on_request;
 use crate::api::{ConditionStatus, PrivateKeyState, RevocationMode, RevokedKey, SigningKeyState, SigningKeyStatus};
-use crate::lifecycle::{Clock, Contract, Effect, Key, PrivateHalf, RecordCause, Signer};
+use crate::lifecycle::{Clock, Contract, Effect, Key, Ownership, PrivateHalf, RecordCause, Signer};
 
 /// Key 1 retired at 2026-01-02T01:00:00Z, key 2 signs, key 3 was published then.
 fn rotated() -> World {
@@ -47,6 +47,14 @@ fn a_record_tells_where_the_key_and_its_private_half_are() {
     world.keys.push(made);
     world.settle();
     assert_eq!(told(&world, 9).0, SigningKeyState::Pending);
+}
+
+#[test]
+fn a_record_is_owned_as_deletion_policy_wants() {
+    let mut world = rotated();
+    world.key_mut(2).ownership = Ownership::Differs;
+    world.settle();
+    assert_eq!(world.key(2).ownership, Ownership::AsWanted);
 }
 
 #[test]

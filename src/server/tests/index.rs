@@ -16,7 +16,6 @@ enum Expect {
     Unknown,
 }
 
-#[derive(Default)]
 struct Seen {
     index: Index,
     last: Option<Change>,
@@ -24,10 +23,10 @@ struct Seen {
 
 impl Seen {
     fn started() -> Self {
-        let mut seen = Self::default();
-        seen.note(|index| index.key_sets(Event::Listed(Vec::new())));
-        seen.note(|index| index.config_maps(Event::Listed(Vec::new())));
-        seen.note(|index| index.signing_keys(Event::Listed(Vec::new())));
+        let mut seen = Self { index: Index::of(&[Scope::Cluster]), last: None };
+        seen.note(|index| index.key_sets(everything(Vec::new())));
+        seen.note(|index| index.config_maps(everything(Vec::new())));
+        seen.note(|index| index.signing_keys(everything(Vec::new())));
         seen
     }
 
@@ -184,12 +183,12 @@ fn of_two_previous_digests_the_earlier_one_is_refused_once_the_later_one_was_ser
 #[test]
 fn nothing_is_judged_before_all_first_lists_are_complete() {
     let good = document(&[1]);
-    let mut index = Index::default();
-    assert_eq!(index.signing_keys(Event::Listed(vec![signing_key("a", 1, &json!({}))])), []);
+    let mut index = Index::of(&[Scope::Cluster]);
+    assert_eq!(index.signing_keys(everything(vec![signing_key("a", 1, &json!({}))])), []);
     // Without its KeySet this looks like a retained document, whose revision is what an annotation says.
-    assert_eq!(index.config_maps(Event::Listed(vec![config_map("a", "99", &good)])), []);
+    assert_eq!(index.config_maps(everything(vec![config_map("a", "99", &good)])), []);
     assert!(!index.is_complete());
-    let changes = index.key_sets(Event::Listed(vec![key_set("a", &status(1, &good, &[]))]));
+    let changes = index.key_sets(everything(vec![key_set("a", &status(1, &good, &[]))]));
     assert!(index.is_complete());
     let [Change { answer: Answer::Document(document), .. }] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!(document.revision, 1);
@@ -256,10 +255,30 @@ fn a_new_list_means_that_everything_else_is_gone() {
     let mut seen = Seen::started();
     seen.status(&status(1, &good, &[]));
     seen.config_map("1", &good);
-    seen.note(|index| index.config_maps(Event::Listed(Vec::new())));
+    seen.note(|index| index.config_maps(everything(Vec::new())));
     seen.is(&serve(1, &good), Some(Refusal::Missing));
-    seen.note(|index| index.key_sets(Event::Listed(Vec::new())));
+    seen.note(|index| index.key_sets(everything(Vec::new())));
     seen.is(&Expect::Unknown, None);
+}
+
+#[test]
+fn a_list_of_one_namespace_says_nothing_of_another() {
+    let good = document(&[1]);
+    let (auth, other) = (Scope::Namespace("auth".into()), Scope::Namespace("other".into()));
+    let mut seen = Seen { index: Index::of(&[auth.clone(), other.clone()]), last: None };
+    for scope in [&auth, &other] {
+        assert!(!seen.index.is_complete());
+        seen.note(|index| index.key_sets(Event::Listed(scope.clone(), Vec::new())));
+        seen.note(|index| index.config_maps(Event::Listed(scope.clone(), Vec::new())));
+        seen.note(|index| index.signing_keys(Event::Listed(scope.clone(), Vec::new())));
+    }
+    seen.status(&status(1, &good, &[]));
+    seen.config_map("1", &good);
+    seen.note(|index| index.config_maps(Event::Listed(other.clone(), Vec::new())));
+    seen.note(|index| index.key_sets(Event::Listed(other, Vec::new())));
+    seen.is(&serve(1, &good), None);
+    seen.note(|index| index.config_maps(Event::Listed(auth, Vec::new())));
+    seen.is(&serve(1, &good), Some(Refusal::Missing));
 }
 
 #[test]
@@ -271,7 +290,7 @@ fn an_object_that_cannot_be_read_counts_as_it_was_last_read() {
     seen.is(&Expect::Waiting, Some(Refusal::Unreadable));
     seen.status(&status(1, &good, &[&next]));
     seen.config_map("1", &good);
-    for event in [written(unreadable()), Event::Listed(vec![unreadable()])] {
+    for event in [written(unreadable()), everything(vec![unreadable()])] {
         seen.note(|index| index.key_sets(event.clone()));
         seen.is(&serve(1, &good), None);
         assert_eq!(seen.index.key_sets(event), []);

@@ -32,6 +32,7 @@ use super::{
 use crate::{
     api::SigningKey,
     jose::{Algorithm, Digest, JwkSet, PublicJwk},
+    scope::Scope,
     telemetry::server::Metrics,
 };
 
@@ -89,8 +90,11 @@ fn written<T>((name, object): (Name, Option<T>)) -> Event<T> {
     Event::Written(name, object)
 }
 
+fn everything<T>(list: Vec<(Name, Option<T>)>) -> Event<T> {
+    Event::Listed(Scope::Cluster, list)
+}
+
 /// An index whose first lists are complete, and a store that follows it.
-#[derive(Default)]
 struct World {
     index: Index,
     store: Arc<Store>,
@@ -98,10 +102,10 @@ struct World {
 
 impl World {
     fn empty() -> Self {
-        let mut world = Self::default();
-        world.index.key_sets(Event::Listed(Vec::new()));
-        world.index.config_maps(Event::Listed(Vec::new()));
-        world.index.signing_keys(Event::Listed(Vec::new()));
+        let mut world = Self { index: Index::of(&[Scope::Cluster]), store: Arc::default() };
+        world.index.key_sets(everything(Vec::new()));
+        world.index.config_maps(everything(Vec::new()));
+        world.index.signing_keys(everything(Vec::new()));
         world.store.apply(Vec::new(), Instant::now);
         world
     }
