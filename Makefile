@@ -11,13 +11,16 @@ SEED ?= $(shell date +%s)
 TARGET ?= import
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint audit fuzz mutants crds tools cluster cluster-up cluster-down demo soak model bench
+.PHONY: help build test image lint audit fuzz mutants crds tools cluster cluster-up cluster-down demo soak model bench
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the binary keyset, as a release has it.
 	cargo build --release --locked
+
+image: ## Write target/image/keyset.tar, an OCI archive of the static binary; IMAGE=name:tag names it.
+	@sh tools/image/build.sh
 
 test: cluster ## Run all tests; needs Rust and, for the control plane, Go (or KUBEBUILDER_ASSETS).
 	cargo test --locked

@@ -11,6 +11,8 @@ mod backup;
 mod backups;
 #[path = "controller/brought.rs"]
 mod brought;
+#[path = "controller/chart.rs"]
+mod chart;
 #[path = "controller/clocks.rs"]
 mod clocks;
 #[path = "cluster/mod.rs"]

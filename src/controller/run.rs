@@ -171,7 +171,8 @@ async fn follow(
 /// Whether the API server does not know the kind that was asked for. It answers so for no other list.
 fn is_unknown_kind(error: &watcher::Error) -> bool {
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.is_not_found(),
+        // The answer is plain text: it has no reason.
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.code == 404,
         _ => false,
     }
 }

@@ -109,7 +109,8 @@ async fn a_controller_without_the_crds_says_so_and_ends_when_it_is_told() {
     let api = Proxy::start(cluster.client().await.unwrap(), "default").await;
     let arguments = ["controller", "--admin-listen", "127.0.0.1:0", "--lease-namespace", "default"];
     let controller = Process::start(&cluster, "bare", api.address, &arguments);
-    controller.says("a watch failed, and is started again").await;
+    let said = "the CRDs are missing, looking again soon: keyset crds | kubectl apply --server-side -f -";
+    controller.says(said).await;
     let (status, took) = controller.terminate().await;
     assert!(status.success() && took < QUICKLY, "{status} after {took:?}");
 }

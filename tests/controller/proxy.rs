@@ -1,8 +1,7 @@
 //! The API server as a controller or a server under test sees it: plain HTTP, for one namespace, recorded, and with
 //! accidents on demand: writes that go wrong, watches that go silent, caches that are old, and clocks that lie.
 //!
-//! Lists and watches of all namespaces are narrowed to one, so that the tests of one cluster do not meet. The client
-//! behind it is an administrator.
+//! Lists and watches of all namespaces are narrowed to one, so that the tests of one cluster do not meet.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,6 +43,7 @@ pub(crate) struct Call {
     pub(crate) resource: String,
     pub(crate) name: Option<String>,
     pub(crate) subresource: Option<String>,
+    pub(crate) is_watch: bool,
     /// What was sent, of a write.
     pub(crate) body: Value,
     pub(crate) status: u16,
@@ -197,8 +197,19 @@ impl Call {
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let name = path.name.clone().or_else(|| text(&body["metadata"]["name"]));
         let (resource, subresource, now) = (path.resource.clone(), path.subresource.clone(), Instant::now());
-        let method = request.method().clone();
-        Self { method, resource, name, subresource, body, status: 0, was_held: false, sent: now, answered: now }
+        let (method, is_watch) = (request.method().clone(), is_watch(request.uri()));
+        Self {
+            method,
+            resource,
+            name,
+            subresource,
+            is_watch,
+            body,
+            status: 0,
+            was_held: false,
+            sent: now,
+            answered: now,
+        }
     }
 
     /// The Lease is renewed and events are told whatever happens to the sets.

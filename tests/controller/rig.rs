@@ -27,6 +27,8 @@ pub(crate) struct Rig {
     pub(crate) namespace: String,
     pub(crate) client: Client,
     pub(crate) controller_api: Proxy,
+    /// Who the servers are; an administrator, if nobody.
+    server_account: Option<String>,
     /// One for each server that was ever started.
     server_apis: Mutex<Vec<Proxy>>,
     pub(crate) controller: Option<Process>,
@@ -57,12 +59,23 @@ impl Rig {
     }
 
     pub(crate) async fn without_controller_on(cluster: Arc<Cluster>, namespace: &str) -> Self {
+        Self::without_controller_as(cluster, namespace, None).await
+    }
+
+    /// The controller and the servers act as these users.
+    pub(crate) async fn without_controller_as(
+        cluster: Arc<Cluster>,
+        namespace: &str,
+        accounts: Option<(String, String)>,
+    ) -> Self {
+        let (controller_account, server_account) = accounts.unzip();
         let client = cluster.client().await.unwrap();
         let object: Namespace = serde_json::from_value(json!({ "metadata": { "name": namespace } })).unwrap();
         Api::all(client.clone()).create(&PostParams::default(), &object).await.unwrap();
         let mut rig = Self {
             namespace: namespace.to_owned(),
-            controller_api: Proxy::start(cluster.client().await.unwrap(), namespace).await,
+            controller_api: Proxy::start(client_of(&cluster, controller_account.as_deref()).await, namespace).await,
+            server_account,
             cluster,
             server_apis: Mutex::default(),
             client,
@@ -82,9 +95,15 @@ impl Rig {
 
     /// A server of its own, that the controller does not know.
     pub(crate) async fn new_server(&self, public: &str, admin: &str) -> Server {
-        let api = Proxy::start(self.cluster.client().await.unwrap(), &self.namespace).await;
+        let client = client_of(&self.cluster, self.server_account.as_deref()).await;
+        let api = Proxy::start(client, &self.namespace).await;
         self.server_apis.lock().unwrap().push(api.clone());
         self.server_behind(api, public, admin).await
+    }
+
+    /// What all servers asked for.
+    pub(crate) fn server_calls(&self) -> Vec<crate::proxy::Call> {
+        self.server_apis.lock().unwrap().iter().flat_map(Proxy::calls).collect()
     }
 
     /// Starts a server anew, at its old addresses and with its old view of the API server.
@@ -357,6 +376,13 @@ impl Rig {
             let told = private.iter().any(|secret| text.contains(secret.as_str()));
             assert!(!told, "a private key is in {}", log.display());
         }
+    }
+}
+
+async fn client_of(cluster: &Cluster, account: Option<&str>) -> Client {
+    match account {
+        Some(account) => cluster.client_as(account, &["system:serviceaccounts", "system:authenticated"]).await.unwrap(),
+        None => cluster.client().await.unwrap(),
     }
 }
 

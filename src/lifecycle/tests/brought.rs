@@ -247,6 +247,15 @@ fn an_imported_key_is_the_first_to_sign_where_the_set_waits_for_it() {
 }
 
 #[test]
+fn an_external_key_is_not_the_import_that_a_set_waits_for() {
+    let mut world = set("WaitForImport");
+    let kid = announce(&mut world, "dex", None);
+    world.run_for("100h");
+    assert!(world.set().unwrap().contains(&kid));
+    assert_eq!((world.keys.len(), world.signing_name()), (1, None));
+}
+
+#[test]
 fn an_imported_key_waits_its_lead_in_a_set_that_signs() {
     let mut world = set("WhenServed");
     world.run_for("48h");

@@ -1,0 +1,238 @@
+//! The chart on a real API server: `helm install`, and then both processes with the rights that it gives them and no
+//! others, under the admission policies that it installs.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{Arc, LazyLock},
+};
+
+use http::Method;
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use kube::{Api, Client, api::PostParams};
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::Cluster,
+    proxy::Call,
+    rig::{Rig, SET},
+    until,
+};
+
+#[tokio::test]
+async fn the_rights_of_the_chart_are_those_that_are_used_in_the_whole_cluster() {
+    let rig = Installed::new("auth", &[]).await;
+    rig.live("ClusterRole").await;
+}
+
+#[tokio::test]
+async fn the_rights_of_the_chart_are_those_that_are_used_in_one_namespace() {
+    let rig = Installed::new("auth", &["--set", "watchNamespaces={auth}"]).await;
+    let roles = rig.list("rbac.authorization.k8s.io/v1", "ClusterRole", None).await;
+    let ours: Vec<_> = roles.iter().filter(|role| role["metadata"]["labels"]["helm.sh/chart"].is_string()).collect();
+    assert!(ours.is_empty(), "{ours:?}");
+    rig.live("Role").await;
+}
+
+#[tokio::test]
+async fn an_editor_changes_nothing_that_the_operator_wrote() {
+    let Installed { rig, client } = Installed::new("auth", &[]).await;
+    let mut rig = rig;
+    rig.controller = Some(rig.new_controller("one", SYSTEM));
+    rig.apply(json!({})).await;
+    rig.until_settled().await;
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "editor"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "editor"}],
+    });
+    request(&client, Method::POST, "/apis/rbac.authorization.k8s.io/v1/namespaces/auth/rolebindings", &binding)
+        .await
+        .unwrap();
+    let editor = rig.cluster.client_as("editor", &["system:authenticated"]).await.unwrap();
+    let sets = "/apis/keyset.dev/v1alpha1/namespaces/auth/keysets";
+    until("the rights of the editor", async || request(&editor, Method::GET, sets, &Value::Null).await.ok()).await;
+    let edit = json!({"spec": {"rotation": {"after": Rig::now()}}});
+    request(&editor, Method::PATCH, &format!("{sets}/{SET}"), &edit).await.unwrap();
+    let keys = "/apis/keyset.dev/v1alpha1/namespaces/auth/signingkeys";
+    for (path, change) in [
+        (format!("{sets}/{SET}/status"), json!({"status": {"activeKeyName": "pay-7"}})),
+        (format!("{keys}/{SET}-1"), json!({"spec": {"lifecycle": {"removalTime": "2020-01-01T00:00:00Z"}}})),
+        (format!("/api/v1/namespaces/auth/configmaps/{SET}-jwks"), json!({"data": {"jwks.json": "{\"keys\":[]}"}})),
+        (format!("/api/v1/namespaces/auth/secrets/{SET}-signing-key"), json!({"data": {"private.jwk": "e30="}})),
+    ] {
+        let refused = request(&editor, Method::PATCH, &path, &change).await.unwrap_err();
+        assert!(matches!(&refused, kube::Error::Api(status) if status.code == 403), "{path}: {refused}");
+    }
+    // What does not change what they say passes.
+    let label = json!({"metadata": {"labels": {"team": "a"}}});
+    request(&editor, Method::PATCH, &format!("/api/v1/namespaces/auth/configmaps/{SET}-jwks"), &label).await.unwrap();
+    // Nothing that guards them holds up the end of a namespace.
+    drop(rig.controller.take());
+    request(&client, Method::DELETE, "/api/v1/namespaces/auth", &Value::Null).await.unwrap();
+    until("the end of the namespace", async || {
+        request(&client, Method::GET, "/api/v1/namespaces/auth", &Value::Null).await.err()
+    })
+    .await;
+}
+
+#[test]
+fn a_typing_error_in_a_value_is_named() {
+    for (value, named) in [
+        ("image.tga=1", "'/image': additional properties 'tga' not allowed"),
+        ("server.replica=3", "'/server': additional properties 'replica' not allowed"),
+        ("controller.replicas=0", "'/controller/replicas': minimum: got 0, want 1"),
+        ("logging.format=yaml", "'/logging/format': value must be one of 'json', 'text'"),
+        ("server.tls.enabled=maybe", "'/server/tls/enabled': got string, want boolean"),
+        ("ingress.enabled=true", "ingress.hosts: name at least one host"),
+        ("httpRoute.enabled=true", "httpRoute.parentRefs: name at least one Gateway"),
+        ("server.tls.enabled=true,server.tls.certificate.create=true", "certificate.issuerRef: name the Issuer"),
+        ("server.tls.enabled=true", "server.tls.secretName: name the Secret with the certificate"),
+    ] {
+        let output = helm().args(["template", "keyset", CHART, "--set", value]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(named), "{value}: {said}");
+    }
+}
+
+/// A cluster with the chart in it, and two servers that run with its rights.
+struct Installed {
+    rig: Rig,
+    client: Client,
+}
+
+impl Installed {
+    async fn new(namespace: &str, values: &[&str]) -> Self {
+        let cluster = Arc::new(Cluster::start().await.unwrap());
+        let client = cluster.client().await.unwrap();
+        let account = |component: &str| format!("system:serviceaccount:{SYSTEM}:keyset-{component}");
+        let accounts = Some((account("controller"), account("server")));
+        let rig = Rig::without_controller_as(Arc::clone(&cluster), namespace, accounts).await;
+        let mut install = helm();
+        install.args(["install", "keyset", CHART, "--namespace", SYSTEM, "--create-namespace"]).args(values);
+        let output = install.env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self { rig, client }
+    }
+
+    /// A life of a set in which everything is done that the controller ever does.
+    async fn live(self, kind: &str) {
+        let Self { mut rig, client } = self;
+        rig.controller = Some(rig.new_controller("one", SYSTEM));
+        let retention = json!({"retention": {"historyLimit": 0}});
+        rig.apply(retention).await;
+        let first = rig.until_settled().await;
+        for round in 0..3 {
+            rig.rotate().await;
+            until("a rotation", async || rig.signer().await.filter(|now| now.term > first.term + round)).await;
+            rig.until_settled().await;
+        }
+        // A record and its owner reference, a private half that is lost, a ConfigMap that no patch puts right.
+        rig.edit(json!({"deletionPolicy": "Delete"})).await;
+        rig.until_quiet(2.0).await;
+        rig.patch("configmaps", &format!("{SET}-jwks"), json!({"immutable": true, "data": {"jwks.json": "{}"}})).await;
+        rig.until_quiet(2.0).await;
+        rig.delete("configmaps", &format!("{SET}-jwks")).await;
+        rig.until_settled().await;
+        rig.stop_controller().await;
+
+        let controller = rig.controller_api.calls();
+        let servers = rig.server_calls();
+        for (component, calls) in [("controller", &controller), ("server", &servers)] {
+            // The first calls may come before the API server knows of a right.
+            let (refused, used) = (used(calls, |call| call.status == 403), used(calls, Call::is_done));
+            let lacking: Vec<_> = refused.difference(&used).collect();
+            assert!(lacking.is_empty(), "{component} lacks {lacking:?}");
+            let granted = granted(&client, kind, component).await;
+            let unused: Vec<_> = granted.difference(&used).filter(|right| !RARE.contains(&right.as_str())).collect();
+            assert!(unused.is_empty(), "{component} uses none of {unused:?}");
+        }
+        for verb in ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"] {
+            let review = json!({"spec": {
+                "user": format!("system:serviceaccount:{SYSTEM}:keyset-server"),
+                "groups": ["system:serviceaccounts", "system:authenticated"],
+                "resourceAttributes": {"namespace": "auth", "verb": verb, "resource": "secrets"},
+            }});
+            let review: SubjectAccessReview = serde_json::from_value(review).unwrap();
+            let answer = Api::all(client.clone()).create(&PostParams::default(), &review).await.unwrap();
+            assert!(!answer.status.unwrap().allowed, "the server may {verb} Secrets");
+        }
+        rig.finish_discreetly().await;
+    }
+
+    async fn list(&self, api_version: &str, kind: &str, namespace: Option<&str>) -> Vec<Value> {
+        list(&self.client, api_version, kind, namespace).await
+    }
+}
+
+/// Rights by what was asked and ended so: `resource[/subresource] verb`.
+fn used(calls: &[Call], ended: fn(&Call) -> bool) -> BTreeSet<String> {
+    let right = |call: &Call| {
+        let verb = match (&call.method, &call.name) {
+            (&Method::GET, _) if call.is_watch => "watch",
+            (&Method::GET, Some(_)) => "get",
+            (&Method::GET, None) => "list",
+            (&Method::POST, _) => "create",
+            (&Method::PATCH, _) => "patch",
+            (&Method::DELETE, _) => "delete",
+            _ => "update",
+        };
+        let subresource = call.subresource.as_ref().map(|it| format!("/{it}")).unwrap_or_default();
+        format!("{}{subresource} {verb}", call.resource)
+    };
+    calls.iter().filter(|call| ended(call)).map(right).collect()
+}
+
+/// Rights by what the chart gives to the account of a component.
+async fn granted(client: &Client, kind: &str, component: &str) -> BTreeSet<String> {
+    let mut rules = Vec::new();
+    for (kind, namespace) in [(kind, (kind == "Role").then_some("auth")), ("Role", Some(SYSTEM))] {
+        for role in list(client, "rbac.authorization.k8s.io/v1", kind, namespace).await {
+            let is_of = role["metadata"]["name"].as_str().unwrap().ends_with(&format!("keyset-{component}"));
+            rules.extend(role["rules"].as_array().filter(|_| is_of).cloned().unwrap_or_default());
+        }
+    }
+    let texts = |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).unwrap() };
+    let mut rights = BTreeSet::new();
+    for rule in rules {
+        for resource in texts(&rule["resources"]) {
+            rights.extend(texts(&rule["verbs"]).iter().map(|verb| format!("{resource} {verb}")));
+        }
+    }
+    assert!(!rights.is_empty(), "{kind} of {component}");
+    rights
+}
+
+async fn list(client: &Client, api_version: &str, kind: &str, namespace: Option<&str>) -> Vec<Value> {
+    let plural = format!("{}s", kind.to_lowercase());
+    let scope = namespace.map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
+    let path = format!("/apis/{api_version}/{scope}{plural}");
+    request(client, Method::GET, &path, &Value::Null).await.unwrap()["items"].as_array().unwrap().clone()
+}
+
+async fn request(client: &Client, method: Method, path: &str, body: &Value) -> Result<Value, kube::Error> {
+    let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+    let body = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap() };
+    let request = http::Request::builder().method(method).uri(path).header("content-type", kind).body(body);
+    client.request(request.unwrap()).await
+}
+
+/// Of the version that `tools/chart` pins.
+fn helm() -> Command {
+    static HELM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let mut build = Command::new("sh");
+        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/chart/build.sh")).stderr(Stdio::inherit());
+        let output = build.output().unwrap();
+        assert!(output.status.success(), "helm cannot be built, see above");
+        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()).join("helm")
+    });
+    Command::new(&*HELM)
+}
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/keyset");
+const SYSTEM: &str = "keyset-system";
+
+/// Rights that this test sees nobody use: `operate` is asked for by the admission policies, the EndpointSlices are those
+/// of a Service, which loopback has not.
+const RARE: &[&str] = &["keysets operate", "endpointslices list"];
