@@ -318,3 +318,16 @@ fn what_is_destroyed_is_barred_first() {
     let effects = world.plan().effects;
     assert!(matches!(effects.as_slice(), [Effect::DeleteKeySecret { .. }]), "{effects:#?}");
 }
+
+#[test]
+fn a_revoked_key_whose_signer_secret_is_lost_ends_after_another_took_over() {
+    let mut world = on_request("Replicas");
+    revoke(&mut world, 1, RevocationMode::AfterSwitch);
+    // With both Secrets lost, no key is left to take over: a third must be made and served first.
+    world.signer = Signer::Absent;
+    world.key_mut(2).private = PrivateHalf::Absent;
+    world.settle();
+    assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+    let when = |what: &str| world.log.iter().rposition(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}"));
+    assert!(when("destroy pay-1") > when("signer Activate pay-3"), "{:#?}", world.log);
+}
