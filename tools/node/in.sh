@@ -3,7 +3,8 @@
 set -eu
 
 KEYSET_NODE=${KEYSET_NODE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyset/node/run}
-if [ ! -e "$KEYSET_NODE/ready" ] || ! pid=$(cat "$KEYSET_NODE/pid") || ! read -r init _ <"/proc/$pid/task/$pid/children"; then
+if [ ! -e "$KEYSET_NODE/ready" ] || ! pid=$(cat "$KEYSET_NODE/pid") ||
+  ! init=$(tr -d ' ' 2>/dev/null <"/proc/$pid/task/$pid/children"); then
   echo "node: there is none in $KEYSET_NODE: make node-up starts one" >&2
   exit 1
 fi

@@ -11,9 +11,10 @@ export CONTAINERD_ADDRESS=/run/containerd/containerd.sock CONTAINERD_NAMESPACE=k
 hostname "$name"
 cd "$state"
 
-# Mounts: what kubelet, CNI and containerd write below /var and /run is the node's alone.
+# Mounts: what kubelet, CNI and containerd write below /var and /run is the node's alone. /run is the first, and without a
+# note of it, which would be in the machine's /run.
+mount --no-mtab -t tmpfs -o mode=755 tmpfs /run
 mount -t proc proc /proc
-mount -t tmpfs -o mode=755 tmpfs /run
 for directory in lib log; do
   mkdir -p "var/$directory" "var/$directory.work"
   mount -t overlay -o "lowerdir=/var/$directory,upperdir=$state/var/$directory,workdir=$state/var/$directory.work" overlay "/var/$directory"
@@ -39,7 +40,7 @@ ip link add node0 type veth peer name node1
 ip link set node0 up
 ip link set node1 up
 ip address add "$address/24" dev node0
-ip route add default via "$address" dev node0 onlink
+ip route add default dev node0
 echo 1 >/proc/sys/net/ipv4/ip_forward
 
 # One root for every cgroup of the node; with version 1 it is in each controller. (Version 2 has not been tried yet.)
