@@ -3,8 +3,9 @@
 set -eu
 
 KEYSET_NODE=${KEYSET_NODE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyset/node/run}
-if [ ! -e "$KEYSET_NODE/ready" ] || ! pid=$(cat "$KEYSET_NODE/pid") ||
-  ! init=$(tr -d ' ' 2>/dev/null <"/proc/$pid/task/$pid/children"); then
+pid=$(cat "$KEYSET_NODE/pid" 2>/dev/null) || true
+init=$(tr -d ' ' 2>/dev/null <"/proc/$pid/task/$pid/children") || true
+if [ -z "$init" ] || [ ! -e "$KEYSET_NODE/ready" ]; then
   echo "node: there is none in $KEYSET_NODE: make node-up starts one" >&2
   exit 1
 fi
