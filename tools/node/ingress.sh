@@ -5,7 +5,13 @@ set -eu
 cd "$(dirname "$0")"
 
 export KEYSET_NODE=${KEYSET_NODE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyset/node/run}
+url='http://10.99.0.1:8080/' ready=http://127.0.0.1:8002/ready
 bash in.sh true
+tell() { echo "tools/node/in.sh curl --header 'Host: HOST' $url"; }
+if bash in.sh curl --silent --fail --output /dev/null "$ready"; then
+  tell
+  exit
+fi
 node=$(sh build.sh ingress)
 log=$KEYSET_NODE/log state=$KEYSET_NODE/state
 
@@ -23,13 +29,17 @@ await() { # FILE URL
 bash in.sh kubectl apply --server-side -f "$node/contour-crds.yaml" >/dev/null
 bash in.sh kubectl wait --for condition=Established --all crd --timeout 30s >/dev/null
 bash in.sh kubectl apply -f - <<END >/dev/null
-{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: contour}, spec: {controller: projectcontour.io/ingress-controller}}
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: contour}
+spec: {controller: projectcontour.io/ingress-controller}
 END
 echo '{}' >"$state/contour.yaml"
 start contour serve --kubeconfig "$state/admin.conf" --config-path "$state/contour.yaml" --insecure \
   --xds-address 127.0.0.1 --xds-port 8001 --envoy-service-http-port 8080 --disable-leader-election
 await contour http://127.0.0.1:8000/healthz
-bash in.sh contour bootstrap --admin-address "$state/envoy.sock" --xds-address 127.0.0.1 --xds-port 8001 "$state/envoy.json" 2>"$log/bootstrap.log"
+bash in.sh contour bootstrap --admin-address "$state/envoy.sock" --xds-address 127.0.0.1 --xds-port 8001 \
+  "$state/envoy.json" 2>"$log/bootstrap.log"
 start envoy --config-path "$state/envoy.json" --service-cluster contour --service-node node --log-level warn
-await envoy http://127.0.0.1:8002/ready
-echo 'tools/node/in.sh curl --header "Host: HOST" http://10.99.0.1:8080/'
+await envoy "$ready"
+tell

@@ -17,7 +17,8 @@ mount --no-mtab -t tmpfs -o mode=755 tmpfs /run
 mount -t proc proc /proc
 for directory in lib log; do
   mkdir -p "var/$directory" "var/$directory.work"
-  mount -t overlay -o "lowerdir=/var/$directory,upperdir=$state/var/$directory,workdir=$state/var/$directory.work" overlay "/var/$directory"
+  layers=lowerdir=/var/$directory,upperdir=$state/var/$directory,workdir=$state/var/$directory.work
+  mount -t overlay -o "$layers" overlay "/var/$directory"
 done
 mkdir -p /run/lock
 mount --make-rshared /
