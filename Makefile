@@ -11,7 +11,7 @@ SEED ?= $(shell date +%s)
 TARGET ?= import
 
 .DEFAULT_GOAL := help
-.PHONY: help build test image lint audit fuzz mutants crds tools cluster cluster-up cluster-down demo soak model bench
+.PHONY: help build test image lint audit fuzz mutants crds tools cluster cluster-up cluster-down node node-up node-ingress node-down demo soak model bench
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,18 @@ cluster-up: cluster ## Start a control plane in the background; prints the expor
 
 cluster-down: ## End the control plane that KUBECONFIG names.
 	@cargo run --quiet --locked --example cluster -- down
+
+node: ## Build what a whole node needs (kubelet, containerd, CoreDNS, Helm): the first time takes minutes.
+	@sh tools/node/build.sh >/dev/null
+
+node-up: ## Start a Kubernetes of one node in namespaces of its own, and tell how to use it; Linux, root only.
+	@bash tools/node/up.sh
+
+node-ingress: ## Start Contour and Envoy in the node, and tell where they listen; needs Python 3 with pip, once.
+	@bash tools/node/ingress.sh
+
+node-down: ## End the node that node-up started.
+	@bash tools/node/down.sh
 
 demo: cluster ## Watch keys rotate while tokens are signed and verified; KEEP=1 stays up.
 	cargo run --locked --example demo -- $(if $(KEEP),--keep)

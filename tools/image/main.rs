@@ -1,7 +1,9 @@
-//! Writes a binary as an OCI image archive, without a container engine: `image BINARY OUT.tar NAME:TAG ARCHITECTURE`.
+//! Writes a binary as an OCI image archive, without a container engine:
+//! `image BINARY OUT.tar NAME:TAG ARCHITECTURE [FILE]`.
 //!
-//! The image is one layer with one file, `/keyset`, that a numeric user runs: no shell, no library, no user database. The
-//! same binary always gives the same octets: no time, no owner, no name of this machine is in them (OCI image layout 1.0).
+//! The image is one layer with one file, `/keyset` or the FILE that is named, that a numeric user runs: no shell, no
+//! library, no user database. The same binary always gives the same octets: no time, no owner, no name of this machine
+//! is in them (OCI image layout 1.0).
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
@@ -15,39 +17,46 @@ use sha2::{Digest, Sha256};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [binary, out, reference, architecture] = &arguments[..] else {
-        return Err("image BINARY OUT.tar NAME:TAG ARCHITECTURE".into());
+    let (binary, out, reference, architecture, file) = match &arguments[..] {
+        [binary, out, reference, architecture] => (binary, out, reference, architecture, KEYSET),
+        [binary, out, reference, architecture, file] => (binary, out, reference, architecture, file.as_str()),
+        _ => return Err("image BINARY OUT.tar NAME:TAG ARCHITECTURE [FILE]".into()),
     };
-    let (archive, digest) = image(&fs::read(binary)?, reference, architecture)?;
+    let (archive, digest) = image(&fs::read(binary)?, reference, architecture, file)?;
     fs::write(out, &archive)?;
     println!("{out}: {reference} {digest}, {:.1} MiB", megabytes(archive.len()));
     Ok(())
 }
 
-/// The archive of an image with that binary, and the digest of its manifest.
-fn image(binary: &[u8], reference: &str, architecture: &str) -> Result<(Vec<u8>, String), Box<dyn Error>> {
+/// The archive of an image with that binary as that file, and the digest of its manifest.
+fn image(binary: &[u8], reference: &str, architecture: &str, file: &str) -> Result<(Vec<u8>, String), Box<dyn Error>> {
     let (_, tag) = reference.rsplit_once(':').ok_or("NAME:TAG lacks its tag")?;
     let mut layer = tar::Builder::new(Vec::new());
-    add(&mut layer, "keyset", 0o755, binary)?;
+    add(&mut layer, file, 0o755, binary)?;
     let layer = layer.into_inner()?;
     let mut zipped = GzBuilder::new().write(Vec::new(), Compression::best());
     zipped.write_all(&layer)?;
 
     let mut blobs = Vec::new();
     let content = blob(&mut blobs, "layer.v1.tar+gzip", zipped.finish()?);
+    // What is said of this project is said of its own binary alone.
+    let labels = match file {
+        KEYSET => json!({
+            "org.opencontainers.image.title": KEYSET,
+            "org.opencontainers.image.description": env!("CARGO_PKG_DESCRIPTION"),
+            "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
+            "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
+        }),
+        _ => json!({"org.opencontainers.image.title": file}),
+    };
     let config = json!({
         "architecture": architecture,
         "os": "linux",
         "config": {
             "User": USER,
-            "Entrypoint": ["/keyset"],
+            "Entrypoint": [format!("/{file}")],
             "WorkingDir": "/",
-            "Labels": {
-                "org.opencontainers.image.title": "keyset",
-                "org.opencontainers.image.description": env!("CARGO_PKG_DESCRIPTION"),
-                "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
-                "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
-            },
+            "Labels": labels,
         },
         "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
     });
@@ -99,6 +108,8 @@ fn megabytes(length: usize) -> f64 {
     length as f64 / f64::from(1 << 20)
 }
 
+const KEYSET: &str = "keyset";
+
 /// Numeric, so that `runAsNonRoot` can be checked.
 const USER: &str = "65532:65532";
 
@@ -122,8 +133,11 @@ mod tests {
 
     #[test]
     fn every_blob_is_what_its_name_says_and_the_layer_has_the_binary_alone() {
-        let (archive, manifest) = image(b"binary", "keyset/keyset:1.2.3", "amd64").unwrap();
-        assert_eq!(image(b"binary", "keyset/keyset:1.2.3", "amd64").unwrap(), (archive.clone(), manifest.clone()));
+        let (archive, manifest) = image(b"binary", "keyset/keyset:1.2.3", "amd64", KEYSET).unwrap();
+        assert_eq!(
+            image(b"binary", "keyset/keyset:1.2.3", "amd64", KEYSET).unwrap(),
+            (archive.clone(), manifest.clone())
+        );
         let members = members(&archive);
         let content = |digest: &str| {
             let path = format!("blobs/{}", digest.replacen(':', "/", 1));
@@ -138,6 +152,6 @@ mod tests {
         let zipped = content(manifest["layers"][0]["digest"].as_str().unwrap());
         flate2::read::GzDecoder::new(&zipped[..]).read_to_end(&mut layer).unwrap();
         assert_eq!(config["rootfs"]["diff_ids"][0], super::digest(&layer));
-        assert_eq!(self::members(&layer), [("keyset".to_owned(), b"binary".to_vec())]);
+        assert_eq!(self::members(&layer), [(KEYSET.to_owned(), b"binary".to_vec())]);
     }
 }

@@ -1,0 +1,3 @@
+module keyset.dev/tools/node/pause
+
+go 1.26
