@@ -11,7 +11,7 @@ SEED ?= $(shell date +%s)
 TARGET ?= import
 
 .DEFAULT_GOAL := help
-.PHONY: help build test image lint audit fuzz mutants crds tools cluster cluster-up cluster-down node node-up node-ingress node-down demo soak model bench
+.PHONY: help build test image chart lint audit fuzz mutants crds tools cluster cluster-up cluster-down node node-up node-ingress node-down demo soak model bench
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ audit: ## Ask the advisory database about the dependencies; needs the network.
 
 crds: ## Write crds/*.yaml from the Rust types.
 	UPDATE_CRDS=1 cargo test --locked --test crds committed
+
+chart: crds ## Write the chart's CRDs and its table of values.
+	UPDATE_VALUES=1 cargo test --locked --test values
 
 tools: ## Install the cargo tools that lint needs, at pinned versions.
 	@if cargo deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY)'; then echo 'tools: cargo-deny $(CARGO_DENY) is there'; \

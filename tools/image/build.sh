@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-image=${IMAGE:-keyset/keyset:$version}
+image=${IMAGE:-localhost/keyset:$version}
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=${TARGET:-$host}
 case $target in
