@@ -12,8 +12,8 @@ use std::io::Write;
 use std::{env, fs};
 
 use flate2::{Compression, GzBuilder};
+use keyset_operator::jose::Digest;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -58,7 +58,7 @@ fn image(binary: &[u8], reference: &str, architecture: &str, file: &str) -> Resu
             "WorkingDir": "/",
             "Labels": labels,
         },
-        "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
+        "rootfs": {"type": "layers", "diff_ids": [sha256(&layer)]},
     });
     let config = blob(&mut blobs, "config.v1+json", serde_json::to_vec(&config)?);
     let manifest =
@@ -81,7 +81,7 @@ fn image(binary: &[u8], reference: &str, architecture: &str, file: &str) -> Resu
 
 /// Keeps a blob and gives its descriptor.
 fn blob(blobs: &mut Vec<(String, Vec<u8>)>, kind: &str, bytes: Vec<u8>) -> Value {
-    let digest = digest(&bytes);
+    let digest = sha256(&bytes);
     let descriptor = json!({"mediaType": media_type(kind), "digest": digest, "size": bytes.len()});
     blobs.push((digest, bytes));
     descriptor
@@ -94,9 +94,8 @@ fn add(archive: &mut tar::Builder<Vec<u8>>, path: &str, mode: u32, bytes: &[u8])
     archive.append_data(&mut header, path, bytes)
 }
 
-fn digest(bytes: &[u8]) -> String {
-    let hex = Sha256::digest(bytes).iter().map(|octet| format!("{octet:02x}")).collect::<String>();
-    format!("sha256:{hex}")
+fn sha256(bytes: &[u8]) -> String {
+    Digest::of(bytes).to_string()
 }
 
 fn media_type(kind: &str) -> String {
@@ -142,7 +141,7 @@ mod tests {
         let content = |digest: &str| {
             let path = format!("blobs/{}", digest.replacen(':', "/", 1));
             let (_, bytes) = members.iter().find(|(name, _)| *name == path).unwrap();
-            assert_eq!(super::digest(bytes), digest);
+            assert_eq!(sha256(bytes), digest);
             bytes.clone()
         };
         let manifest: Value = serde_json::from_slice(&content(&manifest)).unwrap();
@@ -151,7 +150,7 @@ mod tests {
         let mut layer = Vec::new();
         let zipped = content(manifest["layers"][0]["digest"].as_str().unwrap());
         flate2::read::GzDecoder::new(&zipped[..]).read_to_end(&mut layer).unwrap();
-        assert_eq!(config["rootfs"]["diff_ids"][0], super::digest(&layer));
+        assert_eq!(config["rootfs"]["diff_ids"][0], sha256(&layer));
         assert_eq!(self::members(&layer), [(KEYSET.to_owned(), b"binary".to_vec())]);
     }
 }
