@@ -16,19 +16,19 @@ use serde_json::{Value, json};
 use crate::{
     cluster::Cluster,
     proxy::Call,
-    rig::{Rig, SET},
+    rig::{Install, Rig, SET},
     until,
 };
 
 #[tokio::test]
 async fn the_rights_of_the_chart_are_those_that_are_used_in_the_whole_cluster() {
-    let rig = Installed::new("auth", &[]).await;
+    let rig = Installed::new(&[]).await;
     rig.live("ClusterRole").await;
 }
 
 #[tokio::test]
 async fn the_rights_of_the_chart_are_those_that_are_used_in_one_namespace() {
-    let rig = Installed::new("auth", &["--set", "watchNamespaces={auth}"]).await;
+    let rig = Installed::new(&[NAMESPACE]).await;
     let roles = rig.list("rbac.authorization.k8s.io/v1", "ClusterRole", None).await;
     let ours: Vec<_> = roles.iter().filter(|role| role["metadata"]["labels"]["helm.sh/chart"].is_string()).collect();
     assert!(ours.is_empty(), "{ours:?}");
@@ -37,7 +37,7 @@ async fn the_rights_of_the_chart_are_those_that_are_used_in_one_namespace() {
 
 #[tokio::test]
 async fn an_editor_changes_nothing_that_the_operator_wrote() {
-    let Installed { rig, client } = Installed::new("auth", &[]).await;
+    let Installed { rig, client } = Installed::new(&[]).await;
     let mut rig = rig;
     rig.controller = Some(rig.new_controller("one", SYSTEM));
     rig.apply(json!({})).await;
@@ -103,15 +103,19 @@ struct Installed {
 }
 
 impl Installed {
-    async fn new(namespace: &str, values: &[&str]) -> Self {
+    /// Looks after `namespaces`; none is the whole cluster.
+    async fn new(namespaces: &[&str]) -> Self {
+        let flags = namespaces.iter().map(|namespace| format!("--watch-namespace={namespace}")).collect();
         let cluster = Arc::new(Cluster::start().await.unwrap());
         let client = cluster.client().await.unwrap();
-        let account = |component: &str| format!("system:serviceaccount:{SYSTEM}:keyset-{component}");
-        let accounts = Some((account("controller"), account("server")));
-        let rig = Rig::without_controller_as(Arc::clone(&cluster), namespace, accounts).await;
-        let mut install = helm();
-        install.args(["install", "keyset", CHART, "--namespace", SYSTEM, "--create-namespace"]).args(values);
-        let output = install.env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
+        let account = |component: &str| Some(format!("system:serviceaccount:{SYSTEM}:keyset-{component}"));
+        let (controller_account, server_account) = (account("controller"), account("server"));
+        let install = Install { controller_account, server_account, flags };
+        let rig = Rig::installed(Arc::clone(&cluster), NAMESPACE, install).await;
+        let mut helm = helm();
+        helm.args(["install", "keyset", CHART, "--namespace", SYSTEM, "--create-namespace"]);
+        helm.args(["--set-json", &format!("watchNamespaces={}", json!(namespaces))]);
+        let output = helm.env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Self { rig, client }
     }
@@ -128,7 +132,7 @@ impl Installed {
             until("a rotation", async || rig.signer().await.filter(|now| now.term > first.term + round)).await;
             rig.until_settled().await;
         }
-        // A record and its owner reference, a private half that is lost, a ConfigMap that no patch puts right.
+        // Owner references, a ConfigMap that no patch puts right, and one that is lost.
         rig.edit(json!({"deletionPolicy": "Delete"})).await;
         rig.until_quiet(2.0).await;
         rig.patch("configmaps", &format!("{SET}-jwks"), json!({"immutable": true, "data": {"jwks.json": "{}"}})).await;
@@ -232,6 +236,7 @@ fn helm() -> Command {
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/keyset");
 const SYSTEM: &str = "keyset-system";
+const NAMESPACE: &str = "auth";
 
 /// Rights that this test sees nobody use: `operate` is asked for by the admission policies, the EndpointSlices are those
 /// of a Service, which loopback has not.

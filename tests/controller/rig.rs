@@ -27,8 +27,7 @@ pub(crate) struct Rig {
     pub(crate) namespace: String,
     pub(crate) client: Client,
     pub(crate) controller_api: Proxy,
-    /// Who the servers are; an administrator, if nobody.
-    server_account: Option<String>,
+    install: Install,
     /// One for each server that was ever started.
     server_apis: Mutex<Vec<Proxy>>,
     pub(crate) controller: Option<Process>,
@@ -36,6 +35,16 @@ pub(crate) struct Rig {
     witness: Witness,
     /// Every log that was written.
     logs: Arc<Mutex<Vec<std::path::PathBuf>>>,
+}
+
+/// How both processes are installed.
+#[derive(Default)]
+pub(crate) struct Install {
+    /// Who they are; administrators, if nobody.
+    pub(crate) controller_account: Option<String>,
+    pub(crate) server_account: Option<String>,
+    /// Further arguments of both.
+    pub(crate) flags: Vec<String>,
 }
 
 pub(crate) struct Server {
@@ -59,23 +68,19 @@ impl Rig {
     }
 
     pub(crate) async fn without_controller_on(cluster: Arc<Cluster>, namespace: &str) -> Self {
-        Self::without_controller_as(cluster, namespace, None).await
+        Self::installed(cluster, namespace, Install::default()).await
     }
 
-    /// The controller and the servers act as these users.
-    pub(crate) async fn without_controller_as(
-        cluster: Arc<Cluster>,
-        namespace: &str,
-        accounts: Option<(String, String)>,
-    ) -> Self {
-        let (controller_account, server_account) = accounts.unzip();
+    /// Starts two servers, installed that way.
+    pub(crate) async fn installed(cluster: Arc<Cluster>, namespace: &str, install: Install) -> Self {
         let client = cluster.client().await.unwrap();
         let object: Namespace = serde_json::from_value(json!({ "metadata": { "name": namespace } })).unwrap();
         Api::all(client.clone()).create(&PostParams::default(), &object).await.unwrap();
         let mut rig = Self {
             namespace: namespace.to_owned(),
-            controller_api: Proxy::start(client_of(&cluster, controller_account.as_deref()).await, namespace).await,
-            server_account,
+            controller_api: Proxy::start(client_of(&cluster, install.controller_account.as_deref()).await, namespace)
+                .await,
+            install,
             cluster,
             server_apis: Mutex::default(),
             client,
@@ -95,7 +100,7 @@ impl Rig {
 
     /// A server of its own, that the controller does not know.
     pub(crate) async fn new_server(&self, public: &str, admin: &str) -> Server {
-        let client = client_of(&self.cluster, self.server_account.as_deref()).await;
+        let client = client_of(&self.cluster, self.install.server_account.as_deref()).await;
         let api = Proxy::start(client, &self.namespace).await;
         self.server_apis.lock().unwrap().push(api.clone());
         self.server_behind(api, public, admin).await
@@ -154,7 +159,9 @@ impl Rig {
     fn process(&self, command: &str, api: &Proxy, arguments: &[&str]) -> Process {
         let mut logs = self.logs.lock().unwrap();
         let name = format!("{}-{command}-{}", self.namespace, logs.len());
-        let process = Process::start(&self.cluster, &name, api.address, arguments);
+        let flags = self.install.flags.iter().map(String::as_str);
+        let arguments: Vec<&str> = arguments.iter().copied().chain(flags).collect();
+        let process = Process::start(&self.cluster, &name, api.address, &arguments);
         logs.push(process.log.clone());
         process
     }
