@@ -13,7 +13,7 @@ target=${TARGET:-$host}
 case $target in
   x86_64-*-linux-*) architecture=amd64 ;;
   aarch64-*-linux-*) architecture=arm64 ;;
-  *) echo "image: $target is no Linux: run it on Linux, or build the Dockerfile" >&2; exit 1 ;;
+  *) echo "image: $target is no Linux: run it on Linux" >&2; exit 1 ;;
 esac
 
 cargo_home=${CARGO_HOME:-$HOME/.cargo}

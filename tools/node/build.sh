@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 say() { echo "node: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-hash=$(cat build.sh */go.* */*.go */*.txt | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16)
+hash=$(cat build.sh */go.* ../chart/go.* */*.go */*.txt | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16)
 cache=${KEYSET_NODE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyset/node/$hash}
 wanted=${1:-complete}
 if [ -e "$cache/complete" ] && [ -e "$cache/$wanted" ]; then
