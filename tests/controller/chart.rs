@@ -59,17 +59,22 @@ async fn an_editor_changes_nothing_that_the_operator_wrote() {
     let edit = json!({"spec": {"rotation": {"after": Rig::now()}}});
     request(&editor, Method::PATCH, &format!("{sets}/{SET}"), &edit).await.unwrap();
     let keys = "/apis/keyset.dev/v1alpha1/namespaces/auth/signingkeys";
+    let signer = format!("/api/v1/namespaces/auth/secrets/{SET}-signing-key");
     for (path, change) in [
         (format!("{sets}/{SET}/status"), json!({"status": {"activeKeyName": "pay-7"}})),
         (format!("{keys}/{SET}-1"), json!({"spec": {"lifecycle": {"earliestRemovalTime": "2099-01-01T00:00:00Z"}}})),
         (format!("/api/v1/namespaces/auth/configmaps/{SET}-jwks"), json!({"data": {"jwks.json": "{\"keys\":[]}"}})),
-        (format!("/api/v1/namespaces/auth/secrets/{SET}-signing-key"), json!({"data": {"private.jwk": "e30="}})),
+        (signer.clone(), json!({"data": {"private.jwk": "e30="}})),
+        (signer.clone(), json!({"metadata": {"annotations": {"keyset.dev/term": "7"}}})),
+        (signer.clone(), json!({"metadata": {"annotations": {"keyset.dev/term": null}}})),
+        (signer.clone(), json!({"metadata": {"annotations": {"keyset.dev/forged": ""}}})),
+        (signer.clone(), json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}})),
     ] {
         let refused = request(&editor, Method::PATCH, &path, &change).await.unwrap_err();
         assert!(refused.to_string().contains("only the operator writes"), "{path}: {refused}");
     }
     // What does not change what they say passes.
-    let label = json!({"metadata": {"labels": {"team": "a"}}});
+    let label = json!({"metadata": {"labels": {"team": "a"}, "annotations": {"seen": "today"}}});
     request(&editor, Method::PATCH, &format!("/api/v1/namespaces/auth/configmaps/{SET}-jwks"), &label).await.unwrap();
     // Nothing that guards them holds up the end of a namespace.
     drop(rig.controller.take());
@@ -78,6 +83,21 @@ async fn an_editor_changes_nothing_that_the_operator_wrote() {
         request(&client, Method::GET, "/api/v1/namespaces/auth", &Value::Null).await.err()
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_cluster_has_no_kind_for_is_left_out_and_said() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut helm = helm();
+    helm.args(["install", "keyset", CHART, "--namespace", SYSTEM, "--create-namespace"]);
+    helm.args(["--set", "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true"]);
+    helm.args(["--set", "httpRoute.enabled=true,httpRoute.parentRefs[0].name=gateway"]);
+    let output = helm.env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for missing in ["Left out: the HTTPRoute", "Left out: the monitors"] {
+        assert!(said.contains(missing), "{missing}: {said}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Failure, SYSTEM, Settings,
+    Failure, NAMESPACES, SYSTEM, Settings,
     commands::{apply, feed, get, kubectl, run, until},
     rights::AuditLog,
     set::Set,
@@ -50,12 +50,13 @@ impl Story {
 
     /// From `helm install` to a set that a verifier outside gets.
     async fn first_key(&self) -> Result<(), Failure> {
-        let began = Instant::now();
-        self.helm("install", &["--create-namespace"]).await?;
-        self.say(&format!("helm install --wait took {}", seconds(began)));
-        for namespace in ["payments", "orders"] {
+        for namespace in NAMESPACES {
             kubectl(&format!("create namespace {namespace}")).await?;
+            kubectl(&format!("label namespace {namespace} pod-security.kubernetes.io/enforce=restricted")).await?;
         }
+        let began = Instant::now();
+        self.helm("install", &[]).await?;
+        self.say(&format!("helm install --wait took {}", seconds(began)));
         apply(KEY_SETS).await?;
         for host in &self.hosts {
             until("a key through the ingress", 60, async || traffic::published(host, traffic::PATH).await.map(Some))
