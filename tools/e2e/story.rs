@@ -44,6 +44,7 @@ impl Story {
         self.everything().await?;
         self.compare_rights("two namespaces").await?;
         traffic.judge()?;
+        self.tls(&traffic).await?;
         self.say(&format!("in all: {}", traffic.count()));
         Ok(())
     }
@@ -249,6 +250,27 @@ impl Story {
         let lag = reload(traffic, &signer.0).await?;
         self.say(&format!("installed again for two namespaces, the same keys signed; rotated, {lag:.1} s late"));
         traffic.judge()
+    }
+
+    /// The servers take the certificate of a mounted Secret, and plain HTTP is gone. The API server is the client.
+    async fn tls(&self, traffic: &Traffic) -> Result<(), Failure> {
+        traffic.enter(Phase::Absent);
+        let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed([INGRESS.to_owned()])?;
+        let data = json!({ "tls.crt": cert.pem(), "tls.key": signing_key.serialize_pem() });
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "stringData": data,
+            "metadata": { "name": "keys-tls", "namespace": SYSTEM },
+        });
+        apply(&secret.to_string()).await?;
+        let values = "watchNamespaces={payments,orders},server.tls.enabled=true,server.tls.secretName=keys-tls";
+        self.helm("upgrade", &["--set", values]).await?;
+        let service = format!("/api/v1/namespaces/{SYSTEM}/services/https:keyset-server:https/proxy{}", traffic::PATH);
+        until("the set over TLS", 30, async || {
+            Ok(kubectl(&format!("get --raw {service}")).await?.contains("keys").then_some(()))
+        })
+        .await?;
+        self.say("with the certificate of a Secret, the servers serve the same over TLS");
+        Ok(())
     }
 
     async fn helm(&self, verb: &str, more: &[&str]) -> Result<(), Failure> {
