@@ -87,6 +87,23 @@ fn links_between_documents_lead_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+#[test]
+fn docs_runbook_md_has_a_whole_section_for_every_alert() {
+    let alerts = fs::read_to_string("charts/keyset/files/alerts.yaml").unwrap();
+    let alerts: BTreeSet<&str> = alerts.lines().filter_map(|line| line.strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 5, "the alerts are not found");
+    let runbook = fs::read_to_string("docs/runbook.md").unwrap();
+    let sections = runbook.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap());
+    let mut named = BTreeSet::new();
+    for (alert, text) in sections {
+        for part in ["Meaning", "At stake", "Look", "Do", "Afterwards"] {
+            assert!(text.contains(&format!("\n**{part}.**")), "{alert} lacks {part}");
+        }
+        named.insert(alert);
+    }
+    assert_eq!(named, alerts);
+}
+
 /// The Markdown of the project, not that of others under `target`.
 fn documents() -> Vec<PathBuf> {
     let directories = [".", "docs", "docs/adr", "charts/keyset"];
