@@ -1,7 +1,11 @@
 //! The documents name what the code has: every condition, reason and event, and no other.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 #[test]
 fn docs_conditions_md_lists_every_condition_and_reason() {
@@ -59,6 +63,71 @@ fn docs_guarantees_md_names_tests_that_there_are_and_that_run() {
         assert!(attributes.contains("#[test]") || attributes.contains("#[tokio::test"), "{name} is no test");
         assert!(!attributes.contains("#[ignore"), "{name} does not run");
     }
+}
+
+/// A file that is there, and a heading of it where the link names one.
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut links = 0;
+    let mut broken = Vec::new();
+    for path in documents() {
+        let text = prose(&fs::read_to_string(&path).unwrap());
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        for target in targets.filter(|target| !target.contains("://")) {
+            links += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let is_there = || anchor.is_empty() || headings(&file).any(|heading| slug(&heading) == anchor);
+            if !file.exists() || !is_there() {
+                broken.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(links > 50, "the links are not found");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn docs_runbook_md_has_a_whole_section_for_every_alert() {
+    let alerts = fs::read_to_string("charts/keyset/files/alerts.yaml").unwrap();
+    let alerts: BTreeSet<&str> = alerts.lines().filter_map(|line| line.strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 5, "the alerts are not found");
+    let runbook = fs::read_to_string("docs/runbook.md").unwrap();
+    let sections = runbook.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap());
+    let mut named = BTreeSet::new();
+    for (alert, text) in sections {
+        for part in ["Meaning", "At stake", "Look", "Do", "Afterwards"] {
+            assert!(text.contains(&format!("\n**{part}.**")), "{alert} lacks {part}");
+        }
+        named.insert(alert);
+    }
+    assert_eq!(named, alerts);
+}
+
+/// The Markdown of the project, not that of others under `target`.
+fn documents() -> Vec<PathBuf> {
+    let directories = [".", "docs", "docs/adr", "charts/keyset"];
+    let files =
+        directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap()).map(|file| file.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+/// What is outside of blocks of code.
+fn prose(text: &str) -> String {
+    text.split("\n```").step_by(2).collect()
+}
+
+fn headings(path: &Path) -> impl Iterator<Item = String> {
+    let text = prose(&fs::read_to_string(path).unwrap());
+    let headings =
+        text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim().to_owned());
+    headings.collect::<Vec<_>>().into_iter()
+}
+
+/// The anchor that a forge gives to a heading.
+fn slug(heading: &str) -> String {
+    let kept = heading.to_lowercase().replace(' ', "-");
+    kept.chars().filter(|letter| letter.is_alphanumeric() || ['-', '_'].contains(letter)).collect()
 }
 
 /// The values of `pub const NAME: &str = "value";`.

@@ -39,16 +39,6 @@ fn image(binary: &[u8], reference: &str, architecture: &str, file: &str) -> Resu
 
     let mut blobs = Vec::new();
     let content = blob(&mut blobs, "layer.v1.tar+gzip", zipped.finish()?);
-    // What is said of this project is said of its own binary alone.
-    let labels = match file {
-        KEYSET => json!({
-            "org.opencontainers.image.title": KEYSET,
-            "org.opencontainers.image.description": env!("CARGO_PKG_DESCRIPTION"),
-            "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
-            "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
-        }),
-        _ => json!({"org.opencontainers.image.title": file}),
-    };
     let config = json!({
         "architecture": architecture,
         "os": "linux",
@@ -56,7 +46,7 @@ fn image(binary: &[u8], reference: &str, architecture: &str, file: &str) -> Resu
             "User": USER,
             "Entrypoint": [format!("/{file}")],
             "WorkingDir": "/",
-            "Labels": labels,
+            "Labels": labels(file),
         },
         "rootfs": {"type": "layers", "diff_ids": [sha256(&layer)]},
     });
@@ -77,6 +67,19 @@ fn image(binary: &[u8], reference: &str, architecture: &str, file: &str) -> Resu
         add(&mut archive, &format!("blobs/{}", digest.replacen(':', "/", 1)), 0o644, &bytes)?;
     }
     Ok((archive.into_inner()?, digest))
+}
+
+/// What is said of this project is said of its own binary alone.
+fn labels(file: &str) -> Value {
+    match file {
+        KEYSET => json!({
+            "org.opencontainers.image.title": KEYSET,
+            "org.opencontainers.image.description": env!("CARGO_PKG_DESCRIPTION"),
+            "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
+            "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
+        }),
+        _ => json!({"org.opencontainers.image.title": file}),
+    }
 }
 
 /// Keeps a blob and gives its descriptor.
@@ -152,5 +155,20 @@ mod tests {
         flate2::read::GzDecoder::new(&zipped[..]).read_to_end(&mut layer).unwrap();
         assert_eq!(config["rootfs"]["diff_ids"][0], sha256(&layer));
         assert_eq!(self::members(&layer), [(KEYSET.to_owned(), b"binary".to_vec())]);
+    }
+
+    #[test]
+    fn the_dockerfile_says_the_same_and_takes_the_same_compiler() {
+        let dockerfile = include_str!("../../Dockerfile");
+        let labels = labels(KEYSET);
+        let labels = labels.as_object().unwrap().iter().map(|(name, value)| format!("{name}={value}"));
+        let (_, toolchain) = include_str!("../../rust-toolchain.toml").split_once("channel = \"").unwrap();
+        let toolchain = toolchain.split('"').next().unwrap();
+        let compiler = [format!("rust:{toolchain}-bookworm AS build"), format!("RUSTUP_TOOLCHAIN={toolchain} ")];
+        let process = [format!("USER {USER}\n"), format!("ENTRYPOINT [\"/{KEYSET}\"]\n"), "WORKDIR /\n".to_owned()];
+        for line in labels.chain(compiler).chain(process) {
+            assert!(dockerfile.contains(&line), "the Dockerfile lacks {line}");
+        }
+        assert!(dockerfile.contains("FROM scratch\n"));
     }
 }
