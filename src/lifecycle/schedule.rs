@@ -85,6 +85,11 @@ impl<'a> Rotation<'a> {
         }
     }
 
+    /// Whether the next key may take over before every copy in use has it.
+    pub(super) fn is_forced(&self, view: &View<'a>) -> bool {
+        self.step() == Step::Urgent && may_force(view, self.reason)
+    }
+
     fn at_once(view: &View<'a>, reason: RotationReason) -> Self {
         Self { reason, due: None, successor: successor(view, reason) }
     }

@@ -90,7 +90,9 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
     let again =
         |since: Timestamp| after(view.now, (view.now.duration_since(since) / 4).clamp(SHORTEST_POLL, LONGEST_POLL));
     let waits = rotation.and_then(|rotation| {
-        let since = rotation.earliest().filter(|time| *time <= view.now)?;
+        // An emergency that takes whoever answers waits for no time, only for somebody who does.
+        let ready = if rotation.is_forced(view) { rotation.due.or(Some(view.now)) } else { rotation.earliest() };
+        let since = ready.filter(|time| *time <= view.now)?;
         // Nobody remembers since when one that is due at once is held back.
         Some(rotation.due.map_or_else(|| after(view.now, CLAIM_POLL), |_| again(since)))
     });

@@ -70,6 +70,10 @@ fn a_set_that_has_signed_and_cannot_sign_has_no_active_key() {
     world.settle();
     assert_eq!(world.condition("Ready").as_deref(), Some("False/NoActiveKey"));
     assert_eq!(world.condition("Reconciling"), None);
+    assert_eq!(world.plan().wake_at, Some(world.after("1s")), "the first server that answers ends it");
+    world.servers[0].answers = true;
+    world.settle();
+    assert_eq!(world.condition("Ready").as_deref(), Some("True/Serving"));
 }
 
 #[test]

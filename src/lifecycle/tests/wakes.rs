@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::world::World;
-use super::worlds::{ask, kid, on_request, pin, revoke, suspend};
+use super::worlds::{ask, fresh, kid, on_request, pin, revoke, suspend};
 use crate::api::{HeldKey, RevocationMode};
 use crate::lifecycle::{Clock, Signer};
 
@@ -57,6 +57,20 @@ fn what_is_due_and_held_back_by_a_replica_is_looked_for() {
     world.edit(|spec| spec.held_keys.push(held));
     world.run_for("10m");
     assert_eq!(rest(&world), None);
+}
+
+#[test]
+fn an_emergency_that_nobody_answers_is_looked_for_before_the_next_key_is_ready() {
+    for (mode, expected) in [(RevocationMode::AfterSwitch, 86_100_000), (RevocationMode::ForceSwitch, 30_000)] {
+        let mut world = fresh();
+        for server in &mut world.servers {
+            server.answers = false;
+        }
+        revoke(&mut world, 1, mode);
+        world.settle();
+        world.run_for("10m");
+        assert_eq!(rest(&world), Some(expected), "{mode:?}");
+    }
 }
 
 #[test]
