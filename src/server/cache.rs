@@ -39,6 +39,10 @@ impl fmt::Display for CacheControl {
                 write!(f, ", {name}={seconds}")?;
             }
         }
+        // A cache that is cut off may serve stale copies for ever unless it is told how long (RFC 9111 section 4.2.4).
+        if self.stale_if_error == 0 {
+            write!(f, ", must-revalidate")?;
+        }
         Ok(())
     }
 }
@@ -59,8 +63,8 @@ mod tests {
             seconds(300, 86_400).to_string(),
             "public, max-age=300, stale-while-revalidate=300, stale-if-error=43050"
         );
-        assert_eq!(seconds(10, 10).to_string(), "public, max-age=10");
-        assert_eq!(CacheControl::UNKNOWN.to_string(), "public, max-age=60");
+        assert_eq!(seconds(10, 10).to_string(), "public, max-age=10, must-revalidate");
+        assert_eq!(CacheControl::UNKNOWN.to_string(), "public, max-age=60, must-revalidate");
     }
 
     proptest! {
