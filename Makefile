@@ -11,7 +11,7 @@ SEED ?= $(shell date +%s)
 TARGET ?= import
 
 .DEFAULT_GOAL := help
-.PHONY: help build test image chart lint audit fuzz mutants crds tools cluster cluster-up cluster-down node node-up node-ingress node-down node-packages e2e demo soak model bench
+.PHONY: help build test image chart lint audit fuzz mutants crds tools flux cluster cluster-up cluster-down node node-up node-ingress node-down node-packages e2e demo soak model bench
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ build: ## Build the binary keyset, as a release has it.
 image: ## Write target/image/keyset.tar, an OCI archive of the static binary; IMAGE=name:tag names it.
 	@sh tools/image/build.sh
 
-test: cluster ## Run all tests; needs Rust and, for the control plane, Go (or KUBEBUILDER_ASSETS).
+test: cluster flux ## Run all tests; needs Rust and, for the control plane, Go (or KUBEBUILDER_ASSETS).
 	cargo test --locked
 
 lint: ## Check the format, clippy without warnings, and what may be in the dependency tree.
@@ -62,6 +62,9 @@ tools: ## Install the cargo tools that lint needs, at pinned versions.
 
 cluster: ## Build the control plane for tests if it is not there: the first time takes minutes.
 	@sh tools/cluster/build.sh >/dev/null
+
+flux: ## Build the kustomize-controller that the tests run if it is not there: the first time takes minutes.
+	@sh tools/flux/build.sh >/dev/null
 
 cluster-up: cluster ## Start a control plane in the background; prints the export KUBECONFIG=... line.
 	@cargo run --quiet --locked --example cluster -- up
