@@ -1,4 +1,4 @@
-//! `keyset controller` and `keyset server` as processes.
+//! `keyset controller`, `keyset server`, and who else works on the same objects, as processes.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 
-/// A running `keyset`. Drop ends it.
+/// A running program. Drop ends it.
 pub(crate) struct Process {
     pub(crate) log: PathBuf,
     child: Victim,
@@ -35,14 +35,20 @@ impl Victim {
 impl Process {
     /// Starts `keyset` with the API server at `api`; `name` is that of its log.
     pub(crate) fn start(cluster: &Cluster, name: &str, api: SocketAddr, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyset"));
+        command.args(arguments).args(["--log-format", "json", "--log-level", "debug"]);
+        Self::run(cluster, name, api, command)
+    }
+
+    /// Starts another program in the same way.
+    pub(crate) fn run(cluster: &Cluster, name: &str, api: SocketAddr, mut command: Command) -> Self {
         let kubeconfig = cluster.directory().join(name).with_extension("kubeconfig");
         let text = format!(
             "{{clusters: [{{name: c, cluster: {{server: 'http://{api}'}}}}], users: [{{name: u, user: {{}}}}], \
              contexts: [{{name: c, context: {{cluster: c, user: u}}}}], current-context: c}}"
         );
         fs::write(&kubeconfig, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keyset"));
-        command.args(arguments).args(["--log-format", "json", "--log-level", "debug"]).env("KUBECONFIG", kubeconfig);
+        command.env("KUBECONFIG", kubeconfig);
         let child = cluster.spawn(name, command).unwrap();
         let log = cluster.directory().join(name).with_extension("log");
         Self { log, child: Victim(Arc::new(Mutex::new(child))) }

@@ -44,6 +44,7 @@ pub(crate) struct Call {
     pub(crate) name: Option<String>,
     pub(crate) subresource: Option<String>,
     pub(crate) is_watch: bool,
+    pub(crate) is_dry_run: bool,
     /// What was sent, of a write.
     pub(crate) body: Value,
     pub(crate) status: u16,
@@ -198,12 +199,14 @@ impl Call {
         let name = path.name.clone().or_else(|| text(&body["metadata"]["name"]));
         let (resource, subresource, now) = (path.resource.clone(), path.subresource.clone(), Instant::now());
         let (method, is_watch) = (request.method().clone(), is_watch(request.uri()));
+        let is_dry_run = request.uri().query().is_some_and(|query| query.contains("dryRun=All"));
         Self {
             method,
             resource,
             name,
             subresource,
             is_watch,
+            is_dry_run,
             body,
             status: 0,
             was_held: false,
@@ -214,7 +217,7 @@ impl Call {
 
     /// The Lease is renewed and events are told whatever happens to the sets.
     pub(crate) fn is_write(&self) -> bool {
-        self.method != Method::GET && self.resource != "leases" && self.resource != "events"
+        self.method != Method::GET && !self.is_dry_run && self.resource != "leases" && self.resource != "events"
     }
 
     pub(crate) fn is_done(&self) -> bool {
