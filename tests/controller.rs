@@ -31,6 +31,8 @@ mod flux;
 mod foreign;
 #[path = "controller/guides.rs"]
 mod guides;
+#[path = "controller/health.rs"]
+mod health;
 #[path = "controller/laggards.rs"]
 mod laggards;
 mod merge_patch;
