@@ -35,6 +35,8 @@ mod guides;
 mod health;
 #[path = "controller/laggards.rs"]
 mod laggards;
+#[path = "controller/manifests.rs"]
+mod manifests;
 mod merge_patch;
 #[path = "controller/process.rs"]
 mod process;

@@ -35,8 +35,8 @@ fn docs_conditions_md_lists_every_event() {
 /// Each row names a test on the real API server, and that test runs.
 /// Every row of a table whose last column is headed `test`.
 #[test]
-fn docs_guarantees_md_names_tests_that_there_are_and_that_run() {
-    let document = fs::read_to_string("docs/guarantees.md").unwrap();
+fn the_tables_of_docs_name_tests_that_there_are_and_that_run() {
+    let document = ["docs/guarantees.md", "docs/gitops.md"].map(|file| fs::read_to_string(file).unwrap()).concat();
     let mut sources = Vec::new();
     for directory in ["tests/controller", "src/lifecycle/tests"] {
         let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());

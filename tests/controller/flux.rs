@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    manifests::Kubectl,
     process::Process,
     proxy::{Call, Proxy},
     rig::{Rig, SET, Signer, key_set},
@@ -61,7 +62,7 @@ async fn git_drives_a_key_set_and_a_revert_of_git_drives_nothing() {
     flux.stays(&second).await;
 
     flux.does_not_fight(&second).await;
-    flux.takes_no_emergency_back(&second).await;
+    flux.takes_nothing_back(&second).await;
     flux.prunes_and_brings_back().await;
     flux.rig.finish().await;
 }
@@ -111,7 +112,9 @@ impl Flux {
         let mut object = key_set(SET);
         crate::merge_patch::merge(&mut object["spec"], &spec);
         object["metadata"]["namespace"] = json!(self.rig.namespace);
-        object["metadata"]["annotations"] = json!({"argocd.argoproj.io/tracking-id": "not of what is made"});
+        // What Argo CD goes by; Flux adds its own.
+        object["metadata"]["labels"] = json!({"app.kubernetes.io/instance": "argocd"});
+        object["metadata"]["annotations"] = json!({"argocd.argoproj.io/tracking-id": "argocd:keyset.dev"});
         // YAML is a superset of JSON.
         fs::write(self.repository.join(DIRECTORY).join(MANIFEST), object.to_string()).unwrap();
         fs::write(self.repository.join(DIRECTORY).join("account.yaml"), ACCOUNT.replace("NAMESPACE", "flux")).unwrap();
@@ -208,7 +211,7 @@ impl Flux {
         for resource in ["signingkeys", "secrets", "configmaps"] {
             for object in self.rig.list(resource).await {
                 let metadata = format!("{}{}", object["metadata"]["labels"], object["metadata"]["annotations"]);
-                let is_claimed = metadata.contains("fluxcd.io") || metadata.contains("argoproj.io");
+                let is_claimed = metadata.contains("fluxcd.io") || metadata.contains("argocd");
                 assert!(!is_claimed, "a mark that pruning goes by: {metadata}");
             }
         }
@@ -223,16 +226,13 @@ impl Flux {
     }
 
     /// A verb that somebody gave by kubectl leaves the spec at the next look of Flux; what it did stays done.
-    async fn takes_no_emergency_back(&self, before: &Signer) {
-        let Some(kubectl) = self.rig.cluster.kubectl() else {
-            println!("not tried, since there is no kubectl: an edit by hand");
-            return;
+    async fn takes_nothing_back(&self, before: &Signer) {
+        let Some(kubectl) = Kubectl::of(&self.rig) else {
+            return println!("not tried, since there is no kubectl beside the control plane: an edit by hand");
         };
         let patch = json!({"spec": {"rotation": {"after": Rig::now()}}}).to_string();
-        let mut command = Command::new(kubectl);
-        command.args(["patch", "keyset", SET, "--type=merge", "--namespace", &self.rig.namespace, "--patch", &patch]);
-        command.arg("--kubeconfig").arg(self.rig.cluster.kubeconfig());
-        assert!(command.status().unwrap().success());
+        let namespace = &self.rig.namespace;
+        kubectl.done(&["patch", "keyset", SET, "--type=merge", "--namespace", namespace, "--patch", &patch]);
         let signer = self.switched(before).await;
         self.look_again().await;
         let key_set = self.rig.get("keysets", SET).await.unwrap();
@@ -274,7 +274,7 @@ impl Flux {
 }
 
 /// The CRDs of Flux.
-async fn apply_crds(rig: &Rig) {
+pub(crate) async fn apply_crds(rig: &Rig) {
     let api: Api<CustomResourceDefinition> = Api::all(rig.client.clone());
     let text = fs::read_to_string(built("crds.yaml")).unwrap();
     for document in serde_yaml::Deserializer::from_str(&text) {

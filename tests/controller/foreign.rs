@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::{
+    health::kstatus,
     proxy::Call,
     repairs::nudge,
     rig::{Rig, SET},
@@ -120,6 +121,7 @@ async fn a_spec_of_a_later_version_is_told_and_the_set_served_as_it_was() {
     rig.patch("keysets", SET, json!({ "spec": { "algorithm": "ML-DSA-44" } })).await;
     rig.until_condition("Ready=False/UnknownValue").await;
     rig.until_condition("Stalled=True/UnknownValue").await;
+    assert_eq!(kstatus(&rig.get("keysets", SET).await.unwrap()), "Failed");
     rig.until_quiet(3.0).await;
     assert_eq!(rig.events("UnknownValue").await.len(), 1);
     for server in 0..2 {

@@ -145,7 +145,7 @@ async fn make_others(rig: &Rig) {
 }
 
 /// What Flux makes of it.
-fn kstatus(object: &Value) -> String {
+pub(crate) fn kstatus(object: &Value) -> String {
     let mut command = Command::new(built("kstatus"));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(json!([object]).to_string().as_bytes()).unwrap();
