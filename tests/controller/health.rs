@@ -35,12 +35,16 @@ async fn tools_tell_what_is_well_what_is_under_way_and_what_is_amiss() {
     for (kind, name, condition, case, kstatus) in [
         ("KeySet", "new", "Reconciling=True/Bootstrapping", "progressing_Bootstrapping", "InProgress"),
         ("KeySet", "taken", "Stalled=True/NameConflict", "degraded_NameConflict", "Failed"),
+        ("KeySet", "askew", "Stalled=True/InvalidImport", "degraded_InvalidImport", "Failed"),
         ("KeySet", SET, "StandbyReady=True", "healthy_Serving", "Current"),
         ("SigningKey", "pay-1", "Ready=True/PublicOnly", "healthy_PublicOnly", "Current"),
         ("SigningKey", "pay-2", "Ready=True/Stored", "healthy_Stored", "Current"),
     ] {
         states.push(see(&rig, kind, name, condition, case, kstatus).await);
     }
+    // To wait for verifiers' caches is what the spec asks for.
+    rig.patch("keysets", "patient", json!({"spec": {"rotation": {"after": Rig::now()}}})).await;
+    states.push(see(&rig, "KeySet", "patient", "Ready=True", "healthy_RotationWaits", "Current").await);
     rig.rotate().await;
     states.push(see(&rig, "SigningKey", "pay-2", "Ready=True/Destroyed", "healthy_Destroyed", "Current").await);
     rig.until_settled().await;
@@ -142,6 +146,13 @@ async fn make_others(rig: &Rig) {
     let stranger = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "taken-jwks"}});
     rig.create("configmaps", &stranger).await;
     rig.create("keysets", &key_set("taken")).await;
+    let mut askew = key_set("askew");
+    askew["spec"]["importedKeys"] = json!([{"name": "legacy", "secretRef": {"name": "nowhere", "key": "key.pem"}}]);
+    rig.create("keysets", &askew).await;
+    let mut patient = key_set("patient");
+    patient["spec"]["verifiers"]["maxCacheAge"] = json!("1h");
+    patient["spec"]["rotation"]["interval"] = json!("24h");
+    rig.create("keysets", &patient).await;
 }
 
 /// What Flux makes of it.

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::{flux, rig::Rig, until};
 
-#[tokio::test]
+// kubectl waits for what the proxies of this runtime bring about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_examples_of_gitops_are_taken_as_they_stand_and_never_drift() {
     // The namespace of the examples.
     let rig = Rig::start("auth").await;
@@ -21,11 +22,9 @@ async fn the_examples_of_gitops_are_taken_as_they_stand_and_never_drift() {
         return println!("not tried, since there is no kubectl beside the control plane: kustomize");
     };
     kubectl.done(&["apply", "--server-side", "--validate=strict", "--kustomize", &example("keysets/production")]);
-    until("the KeySet of the example", async || {
-        let status = &rig.get("keysets", "payments").await?["status"];
-        (Rig::has(status, "Ready=True") && Rig::has(status, "Published=True")).then_some(())
-    })
-    .await;
+    let objects = ["keyset/payments", "signingkey/payments-1"];
+    until("the first key", async || rig.get("signingkeys", "payments-1").await).await;
+    kubectl.done(&[&["wait", "--for=condition=Ready", "--timeout=1m", "--namespace=auth"], &objects[..]].concat());
     rig.until_quiet(2.0).await;
     // What Argo CD asks of the API server with ServerSideDiff, and Flux before it writes.
     kubectl.done(&["diff", "--server-side", "--kustomize", &example("keysets/production")]);
