@@ -28,11 +28,13 @@ async fn the_examples_of_gitops_are_taken_as_they_stand_and_never_drift() {
     rig.until_quiet(2.0).await;
     // What Argo CD asks of the API server with ServerSideDiff, and Flux before it writes.
     kubectl.done(&["diff", "--server-side", "--kustomize", &example("keysets/production")]);
-    let drifted = json!({"spec": {"tokens": {"maxLifetime": "2h"}}});
-    rig.patch("keysets", "payments", drifted).await;
-    let difference =
-        kubectl.run(&["diff", "--server-side", "--force-conflicts", "--kustomize", &example("keysets/production")]);
-    assert_eq!(difference.status.code(), Some(1), "{difference:?}");
+    // Of an edit by hand it shows what Git has, too.
+    for (edit, expected) in [(json!({"rollbackWindow": "2h"}), 0), (json!({"after": Rig::now()}), 1)] {
+        rig.patch("keysets", "payments", json!({"spec": {"rotation": edit}})).await;
+        let difference =
+            kubectl.run(&["diff", "--server-side", "--force-conflicts", "--kustomize", &example("keysets/production")]);
+        assert_eq!(difference.status.code(), Some(expected), "{edit}: {difference:?}");
+    }
 
     flux::apply_crds(&rig).await;
     namespace(&rig, "flux-system").await;
