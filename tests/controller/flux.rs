@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    health::kstatus,
     manifests::Kubectl,
     process::Process,
     proxy::{Call, Proxy},
@@ -208,6 +209,9 @@ impl Flux {
         assert_eq!(self.rig.controller_api.writes().len(), ours, "a look of Flux is something to do");
         // One for each commit.
         assert_eq!(written, vec![format!("keysets/{SET}"); 5]);
+        for object in [self.rig.list("keysets").await, self.rig.list("signingkeys").await].concat() {
+            assert_eq!(kstatus(&object), "Current", "{object}");
+        }
         for resource in ["signingkeys", "secrets", "configmaps"] {
             for object in self.rig.list(resource).await {
                 let metadata = format!("{}{}", object["metadata"]["labels"], object["metadata"]["annotations"]);
