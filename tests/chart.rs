@@ -14,6 +14,8 @@ use serde_json::Value;
 
 #[path = "chart/alerts.rs"]
 mod alerts;
+#[path = "chart/queries.rs"]
+mod queries;
 
 /// The directory of the tools, and of the APIs that the chart must fit.
 static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
