@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -16,6 +17,19 @@ use serde_json::Value;
 mod alerts;
 #[path = "chart/queries.rs"]
 mod queries;
+
+#[test]
+fn every_template_renders_what_its_suite_says() {
+    check("helm-unittest").args(["--strict", "charts/keyset"]).within(root());
+    let names = |directory: &str, end: &str| -> BTreeSet<String> {
+        let files = fs::read_dir(root().join("charts/keyset").join(directory)).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap().to_lowercase());
+        names.filter_map(|name| Some(name.strip_suffix(end)?.to_owned())).collect()
+    };
+    let mut templates = names("templates", ".yaml");
+    templates.extend(names("templates", ".txt"));
+    assert_eq!(names("tests", "_test.yaml"), templates, "a suite for each template");
+}
 
 /// The directory of the tools, and of the APIs that the chart must fit.
 static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
