@@ -21,6 +21,8 @@ mod manifests;
 mod queries;
 #[path = "chart/schemas.rs"]
 mod schemas;
+#[path = "chart/score.rs"]
+mod score;
 
 #[test]
 fn every_template_renders_what_its_suite_says() {

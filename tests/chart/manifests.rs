@@ -1,5 +1,4 @@
-//! What the chart renders fits every supported version of Kubernetes, is the same by both majors of Helm, and is as safe as
-//! a linter of Kubernetes objects wants it.
+//! What the chart renders fits every supported version of Kubernetes, and is the same by both majors of Helm.
 
 use std::fs;
 
@@ -47,7 +46,7 @@ fn conform(directory: &std::path::Path, version: &str, manifest: &str) -> Result
     tool.args(["-schema-location", schemas::LOCATION, "manifest.yaml"]).attempt(directory)
 }
 
-const EVERYTHING: &str = "tests/chart/everything.yaml";
+pub(crate) const EVERYTHING: &str = "tests/chart/everything.yaml";
 
 const VALUES: &[&[&str]] = &[
     &[],
