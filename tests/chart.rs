@@ -1,5 +1,5 @@
-//! The chart without a cluster: what it renders, by tools of others that `tools/chart/build.sh checks` builds. What it does
-//! on a real API server is in `tests/controller/chart.rs`.
+//! What the chart renders, by tools of others that `tools/chart/build.sh checks` builds. How both processes get on with it is
+//! in `tests/controller/chart.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::{
@@ -15,8 +15,12 @@ use serde_json::Value;
 
 #[path = "chart/alerts.rs"]
 mod alerts;
+#[path = "cluster/mod.rs"]
+mod cluster;
 #[path = "chart/manifests.rs"]
 mod manifests;
+#[path = "chart/plain.rs"]
+mod plain;
 #[path = "chart/queries.rs"]
 mod queries;
 #[path = "chart/schemas.rs"]
