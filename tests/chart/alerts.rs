@@ -1,7 +1,10 @@
 //! The alerts of the chart: Prometheus' own tool plays what a healthy installation reports with one fault in it, and each
 //! alert is silent, fires and ends when it should, and no other does.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use serde_json::{Value, json};
 
@@ -80,15 +83,17 @@ fn quiet(name: &str, series: &[(&str, &str)]) -> Value {
     json!({ "name": name, "interval": "1m", "input_series": world(series), "promql_expr_test": [never] })
 }
 
-/// What a healthy installation reports, but for these series.
+/// What a healthy installation reports, but for these series, beside one that is well and one that has every fault.
 fn world(faults: &[(&str, &str)]) -> Vec<Value> {
     let healthy = HEALTHY.iter().filter(|(series, _)| faults.iter().all(|(fault, _)| fault != series));
-    let ours =
-        healthy.chain(faults).map(|(series, values)| (series.replace('{', "{namespace=\"keyset-system\","), *values));
-    let theirs = CASES.iter().flat_map(|case| case.series);
-    // Another installation has another namespace and alerts of its own.
-    let theirs = theirs.map(|(series, values)| (series.replace('{', "{namespace=\"other\","), *values));
-    let all: std::collections::BTreeMap<_, _> = theirs.chain(ours).collect();
+    let ours = healthy.chain(faults).map(|series| ("keyset-system", series));
+    let well = HEALTHY.iter().map(|series| ("well", series));
+    let unwell = CASES.iter().flat_map(|case| case.series).map(|series| ("unwell", series));
+    let all: BTreeMap<String, &str> = unwell
+        .chain(well)
+        .chain(ours)
+        .map(|(namespace, (series, values))| (series.replace('{', &format!("{{namespace=\"{namespace}\",")), *values))
+        .collect();
     all.into_iter().map(|(series, values)| json!({ "series": series, "values": values })).collect()
 }
 
