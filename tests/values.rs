@@ -53,7 +53,7 @@ fn every_value_is_set_to_another_one_in_a_suite_of_the_chart() {
             let rest = if row.path == *path { Some("") } else { row.path.strip_prefix(&format!("{path}.")) };
             let names = rest.into_iter().flat_map(|rest| rest.split('.').filter(|name| !name.is_empty()));
             let found = rest.and_then(|_| names.into_iter().try_fold(value, |value, name| value.get(name)));
-            found.is_some_and(|value| value.to_string() != row.default)
+            found.is_some_and(|value| *value != row.default)
         })
     };
     let unset: Vec<String> = rows().into_iter().filter(|row| !is_set(row)).map(|row| row.path).collect();
@@ -74,7 +74,7 @@ fn the_crds_of_the_chart_are_those_of_the_project() {
 
 struct Row {
     path: String,
-    default: String,
+    default: Value,
     meaning: String,
 }
 
@@ -96,7 +96,7 @@ fn rows() -> Vec<Row> {
         parents.push((indent, name.to_owned()));
         if let Some(meaning) = comment.take() {
             let names: Vec<&str> = parents.iter().map(|(_, name)| name.as_str()).collect();
-            let default = names.iter().fold(&values, |value, name| &value[name]).to_string();
+            let default = names.iter().fold(&values, |value, name| &value[name]).clone();
             rows.push(Row { path: names.join("."), default, meaning });
         }
     }

@@ -177,10 +177,10 @@ const CASES: &[Case] = &[
         over: Some(45),
     },
     Case {
-        // As often as the longest backoff lets it.
+        // As often as the longest backoff lets it; there is no count of what never happened.
         series: &[(
             r#"keyset_reconcile_passes_total{pod="c-1",outcome="APITimeout"}"#,
-            "0x9 1x4 2x4 3x4 4x4 5x4 6x4 7x4 8x4 9x4 10x4 11x60",
+            "_x10 1x4 2x4 3x4 4x4 5x4 6x4 7x4 8x4 9x4 10x4 11x60",
         )],
         alert: r#"KeysetReconcileFailing{outcome="APITimeout"}"#,
         silent: 30,

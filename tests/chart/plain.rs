@@ -26,7 +26,7 @@ async fn the_plain_objects_are_taken_and_their_pods_are_restricted() {
     assert!(output.status.success() && complaint.is_empty(), "{complaint}");
 
     let pods: Api<Pod> = Api::namespaced(cluster.client().await.unwrap(), "keyset-system");
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     let mut names = Vec::new();
     while names.len() < 4 {
         assert!(Instant::now() < patience, "only {names:?}");

@@ -114,7 +114,9 @@ fn a_set_that_is_gone_is_remembered_without_a_key() {
 fn the_fingerprint_differs_as_soon_as_one_set_does() {
     let of = |sets: &[(&str, &[u8])]| {
         let mut world = World::empty();
-        sets.iter().for_each(|(name, seeds)| world.publish(name, 1, &document(seeds)));
+        for (name, seeds) in sets {
+            world.publish(name, 1, &document(seeds));
+        }
         world.store.answers().fingerprint()
     };
     let both = of(&[("a", &[1]), ("b", &[2])]);
