@@ -17,10 +17,10 @@ use serde_json::Value;
 mod alerts;
 #[path = "cluster/mod.rs"]
 mod cluster;
+#[path = "chart/installed.rs"]
+mod installed;
 #[path = "chart/manifests.rs"]
 mod manifests;
-#[path = "chart/plain.rs"]
-mod plain;
 #[path = "chart/queries.rs"]
 mod queries;
 #[path = "chart/schemas.rs"]

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use flate2::read::GzDecoder;
+
 use crate::{check, objects, root, schemas, scratch, template};
 
 #[test]
@@ -36,6 +38,19 @@ fn both_majors_of_helm_like_the_chart_and_render_the_same() {
         let render = |helm| objects(&template(helm, &[arguments, &["--kube-version", "1.33"][..]].concat()));
         assert!(render("helm") == render("helm3"), "{arguments:?}");
     }
+}
+
+#[test]
+fn the_package_has_no_tests() {
+    let directory = scratch("package");
+    let chart = root().join("charts/keyset");
+    check("helm").args(["package".as_ref(), chart.as_os_str()]).within(&directory);
+    let file = fs::read_dir(&directory).unwrap().next().unwrap().unwrap().path();
+    let mut archive = tar::Archive::new(GzDecoder::new(fs::File::open(file).unwrap()));
+    let paths = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+    let paths: Vec<String> = paths.collect();
+    assert!(paths.iter().any(|path| path == "keyset/files/alerts.yaml"), "{paths:?}");
+    assert!(!paths.iter().any(|path| path.contains("test")), "{paths:?}");
 }
 
 /// Gives what it says, well or not.
