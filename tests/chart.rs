@@ -23,6 +23,8 @@ mod installed;
 mod manifests;
 #[path = "chart/queries.rs"]
 mod queries;
+#[path = "chart/references.rs"]
+mod references;
 #[path = "chart/schemas.rs"]
 mod schemas;
 #[path = "chart/score.rs"]
