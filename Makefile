@@ -5,13 +5,16 @@ CARGO_MUTANTS := 27.1.0
 FILE ?= *
 KEEP ?=
 MINUTES ?= 10
+NAMESPACE ?=
 SCENARIO ?=
 SECONDS ?= 60
 SEED ?= $(shell date +%s)
 TARGET ?= import
+VALUES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test image chart lint audit fuzz mutants crds tools flux cluster cluster-up cluster-down node node-up node-ingress node-down node-packages e2e demo soak model bench
+.PHONY: help build test image chart manifests lint audit fuzz mutants crds tools flux cluster cluster-up cluster-down node node-up node-ingress \
+  node-down node-packages e2e demo soak model bench
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +58,9 @@ crds: ## Write crds/*.yaml from the Rust types.
 
 chart: crds ## Write the chart's CRDs and its table of values.
 	UPDATE_VALUES=1 cargo test --locked --test values
+
+manifests: ## Write target/manifests/keyset.yaml, the chart as plain objects; VALUES=file, NAMESPACE=name.
+	@VALUES='$(VALUES)' NAMESPACE='$(NAMESPACE)' sh tools/chart/manifests.sh
 
 tools: ## Install the cargo tools that lint needs, at pinned versions.
 	@if cargo deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY)'; then echo 'tools: cargo-deny $(CARGO_DENY) is there'; \

@@ -41,6 +41,26 @@ fn every_value_has_a_comment() {
 }
 
 #[test]
+fn every_value_is_set_to_another_one_in_a_suite_of_the_chart() {
+    let mut sets = Vec::new();
+    let files = fs::read_dir(chart("tests")).unwrap().map(|file| file.unwrap().path());
+    for file in files.filter(|path| path.is_file()) {
+        let suite: Value = serde_yaml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        sets.extend(suite["tests"].as_array().unwrap().iter().filter_map(|test| test["set"].as_object()).cloned());
+    }
+    let is_set = |row: &Row| {
+        sets.iter().flatten().any(|(path, value)| {
+            let rest = if row.path == *path { Some("") } else { row.path.strip_prefix(&format!("{path}.")) };
+            let names = rest.into_iter().flat_map(|rest| rest.split('.').filter(|name| !name.is_empty()));
+            let found = rest.and_then(|_| names.into_iter().try_fold(value, |value, name| value.get(name)));
+            found.is_some_and(|value| *value != row.default)
+        })
+    };
+    let unset: Vec<String> = rows().into_iter().filter(|row| !is_set(row)).map(|row| row.path).collect();
+    assert!(unset.is_empty(), "no suite in charts/keyset/tests sets {unset:?}");
+}
+
+#[test]
 fn the_crds_of_the_chart_are_those_of_the_project() {
     for file in ["keysets.yaml", "signingkeys.yaml"] {
         let ours = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("crds").join(file)).unwrap();
@@ -54,7 +74,7 @@ fn the_crds_of_the_chart_are_those_of_the_project() {
 
 struct Row {
     path: String,
-    default: String,
+    default: Value,
     meaning: String,
 }
 
@@ -76,7 +96,7 @@ fn rows() -> Vec<Row> {
         parents.push((indent, name.to_owned()));
         if let Some(meaning) = comment.take() {
             let names: Vec<&str> = parents.iter().map(|(_, name)| name.as_str()).collect();
-            let default = names.iter().fold(&values, |value, name| &value[name]).to_string();
+            let default = names.iter().fold(&values, |value, name| &value[name]).clone();
             rows.push(Row { path: names.join("."), default, meaning });
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::mem::take;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -24,6 +24,13 @@ use crate::lifecycle::{Effect, Observed, Plan, plan};
 /// Brings one KeySet to where it should be now; gives when to look again.
 pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: Arc<Context>) -> Result<Action, Error> {
     let _under_way = context.passes.read().await;
+    let began = Instant::now();
+    let outcome = look_and_write(&trigger, &context).await;
+    context.metrics.took(began.elapsed());
+    outcome
+}
+
+async fn look_and_write(trigger: &PartialObjectMeta<KeySet>, context: &Context) -> Result<Action, Error> {
     let (name, namespace) = (trigger.name_any(), trigger.namespace().unwrap_or_default());
     let uid = trigger.uid().unwrap_or_default();
     let objects = Objects::new(context.client.clone(), &namespace);
@@ -31,18 +38,18 @@ pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: 
     let mut known = None;
     for _ in 0..MOST_ROUNDS {
         // A look holds a dozen answers at once: too much for the stack of a task.
-        let observed = Box::pin(observe(&context, &objects, &name, take(&mut known))).await;
+        let observed = Box::pin(observe(context, &objects, &name, take(&mut known))).await;
         if let Err(Error::Unreadable { why }) = &observed {
-            unreadable::report(&context, &objects, &trigger, why).await?;
+            unreadable::report(context, &objects, trigger, why).await?;
         }
-        let Some(mut observed) = observed? else { return Ok(gone(&context, &uid)) };
+        let Some(mut observed) = observed? else { return Ok(gone(context, &uid)) };
         observed.obstacle = obstacle.take();
         let plan = plan(&observed, now());
         context.metrics.planned(&observed, &plan);
         if plan.effects.is_empty() && plan.status == observed.key_set.status {
-            return Ok(settled(&context, &uid, &plan));
+            return Ok(settled(context, &uid, &plan));
         }
-        match apply(&context, &objects, &observed, &plan).await {
+        match apply(context, &objects, &observed, &plan).await {
             Ok(()) => known = Some(names_after(&observed, &plan)),
             Err(error) if error.retry_class() == RetryClass::AtOnce => tracing::debug!(%error, "looking again"),
             // A name that only the write finds taken is part of the next look.

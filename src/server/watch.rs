@@ -52,6 +52,7 @@ pub(super) async fn run(client: Client, scopes: &[Scope], store: Arc<Store>, met
         }
         let (sets, pages) = (store.answers().sets().count(), store.answers().pages.len());
         metrics.sets(sets, pages - sets);
+        metrics.fingerprint(store.answers().fingerprint());
     }
 }
 
@@ -75,12 +76,18 @@ where
 {
     let api: Api<DeserializeGuard<K>> = scope.api(client.clone());
     let (scope, config, metrics) = (scope.clone(), config.clone(), metrics.clone());
+    metrics.listed(&K::kind(&()), &scope, Instant::now());
     let lists = stream::repeat_with(move || {
         let (scope, mut list, metrics) = (scope.clone(), Vec::new(), metrics.clone());
         watcher(api.clone(), config.clone()).default_backoff().take_until(tokio::time::sleep(RELIST)).filter_map(
             move |event| {
                 ready(match event {
-                    Ok(event) => reduce(event, &scope, &mut list, |object| read(object, keep, &metrics)),
+                    Ok(event) => {
+                        if matches!(event, watcher::Event::InitDone) {
+                            metrics.listed(&K::kind(&()), &scope, Instant::now());
+                        }
+                        reduce(event, &scope, &mut list, |object| read(object, keep, &metrics))
+                    }
                     Err(error) => {
                         metrics.watch_error(&K::kind(&()));
                         let error = with_causes(&error);

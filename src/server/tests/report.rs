@@ -109,3 +109,19 @@ fn a_set_that_is_gone_is_remembered_without_a_key() {
     let set = world.store.ages(&world.store.answers(), now).remove("auth/a").unwrap();
     assert_eq!((set.revision, set.keys.len()), (8, 1));
 }
+
+#[test]
+fn the_fingerprint_differs_as_soon_as_one_set_does() {
+    let of = |sets: &[(&str, &[u8])]| {
+        let mut world = World::empty();
+        for (name, seeds) in sets {
+            world.publish(name, 1, &document(seeds));
+        }
+        world.store.answers().fingerprint()
+    };
+    let both = of(&[("a", &[1]), ("b", &[2])]);
+    assert_eq!(both, of(&[("b", &[2]), ("a", &[1])]));
+    for other in [&[("a", &[1_u8][..])][..], &[("a", &[1]), ("b", &[1])], &[("a", &[2]), ("b", &[1])], &[]] {
+        assert_ne!(both, of(other), "{other:?}");
+    }
+}
