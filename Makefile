@@ -13,7 +13,7 @@ TARGET ?= import
 VALUES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test image chart manifests lint audit fuzz mutants crds tools flux cluster cluster-up cluster-down node node-up node-ingress \
+.PHONY: help build test image chart manifests lint audit fuzz mutants crds tools flux checks cluster cluster-up cluster-down node node-up node-ingress \
   node-down node-packages e2e demo soak model bench
 
 help: ## Explain every target.
@@ -25,7 +25,7 @@ build: ## Build the binary keyset, as a release has it.
 image: ## Write target/image/keyset.tar, an OCI archive of the static binary; IMAGE=name:tag names it.
 	@sh tools/image/build.sh
 
-test: cluster flux ## Run all tests; needs Rust and, for the control plane, Go (or KUBEBUILDER_ASSETS).
+test: cluster flux checks ## Run all tests; needs Rust and, for the control plane, Go (or KUBEBUILDER_ASSETS).
 	cargo test --locked
 
 lint: ## Check the format, clippy without warnings, and what may be in the dependency tree.
@@ -71,6 +71,9 @@ cluster: ## Build the control plane for tests if it is not there: the first time
 
 flux: ## Build the kustomize-controller that the tests run if it is not there: the first time takes minutes.
 	@sh tools/flux/build.sh >/dev/null
+
+checks: ## Build what the chart's tests want (both Helms, promtool, linters) if it is not there: the first time takes minutes.
+	@sh tools/chart/build.sh checks >/dev/null
 
 cluster-up: cluster ## Start a control plane in the background; prints the export KUBECONFIG=... line.
 	@cargo run --quiet --locked --example cluster -- up

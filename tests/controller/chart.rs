@@ -86,21 +86,6 @@ async fn an_editor_changes_nothing_that_the_operator_wrote() {
     .await;
 }
 
-#[tokio::test]
-async fn what_a_cluster_has_no_kind_for_is_left_out_and_said() {
-    let cluster = Cluster::start().await.unwrap();
-    let mut helm = helm();
-    helm.args(["install", "keyset", CHART, "--namespace", SYSTEM, "--create-namespace"]);
-    helm.args(["--set", "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true"]);
-    helm.args(["--set", "httpRoute.enabled=true,httpRoute.parentRefs[0].name=gateway"]);
-    let output = helm.env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for missing in ["Left out: the HTTPRoute", "Left out: the monitors"] {
-        assert!(said.contains(missing), "{missing}: {said}");
-    }
-}
-
 #[test]
 fn a_typing_error_in_a_value_is_named() {
     for (value, named) in [
