@@ -1,5 +1,7 @@
 //! What the objects of the chart say of each other is so: every selector, name and port leads to exactly what it means.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{manifests::EVERYTHING, render};
@@ -7,7 +9,10 @@ use crate::{manifests::EVERYTHING, render};
 #[test]
 fn every_object_has_its_labels_and_its_namespace() {
     for objects in [render(&[]), render(&["--values", EVERYTHING, "--set-json", "extraObjects=[]"])] {
-        for object in objects {
+        let names: BTreeSet<(&str, &str)> =
+            objects.iter().map(|object| (text(&object["kind"]), text(&object["metadata"]["name"]))).collect();
+        assert_eq!(names.len(), objects.len(), "two objects have one name");
+        for object in &objects {
             let (kind, metadata) = (text(&object["kind"]), &object["metadata"]);
             let missing = LABELS.iter().filter(|(name, value)| metadata["labels"][name] != *value);
             assert_eq!(missing.count(), 0, "{kind} {metadata}");
@@ -145,6 +150,8 @@ impl Chart {
     /// The names of objects of a kind that a selector takes: by their Pods' labels, if they have Pods.
     fn taken(&self, kind: &str, selector: &Value) -> Vec<&str> {
         let wanted = selector.get("matchLabels").unwrap_or(selector).as_object().unwrap();
+        let of_release = &LABELS[..2];
+        assert!(of_release.iter().all(|(name, value)| wanted[*name] == *value), "takes Pods of others: {selector}");
         let is_taken = |object: &&Value| {
             let object = object["spec"].get("template").unwrap_or(object);
             wanted.iter().all(|(name, value)| object["metadata"]["labels"][name] == *value)
