@@ -27,21 +27,27 @@ impl AuditLog {
         let (mut faults, mut number) = (Vec::new(), 0);
         for component in ["controller", "server"] {
             let account = format!("system:serviceaccount:{SYSTEM}:keyset-{component}");
-            let done: Vec<&Value> =
-                events.iter().filter(|event| event["user"]["username"] == account.as_str()).collect();
-            let of = |wanted: fn(i64) -> bool| -> BTreeSet<String> {
-                let ended = |event: &&&Value| event["responseStatus"]["code"].as_i64().is_some_and(wanted);
-                done.iter().filter(ended).filter_map(|event| right(event)).collect()
-            };
-            let (used, refused, granted) = (of(|code| code != 403), of(|code| code == 403), granted(component).await?);
-            // The first calls may come before the API server has heard of a right.
-            faults.extend(refused.difference(&used).map(|right| format!("{component} lacks: {right}")));
-            let unused = granted.difference(&used).filter(|right| *right != OPERATE);
-            faults.extend(unused.map(|right| format!("{component} never uses: {right}")));
+            let done = events.iter().filter(|event| event["user"]["username"] == account.as_str());
+            let granted = granted(component).await?;
+            faults.extend(differences(done, &granted).iter().map(|fault| format!("{component} {fault}")));
             number += granted.len();
         }
         if faults.is_empty() { Ok(number) } else { Err(format!("{faults:#?}").into()) }
     }
+}
+
+/// What somebody did and may not do, or may do and did not.
+fn differences<'a>(events: impl Iterator<Item = &'a Value>, granted: &BTreeSet<String>) -> Vec<String> {
+    let (mut used, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    for event in events {
+        let Some((right, code)) = right(event).zip(event["responseStatus"]["code"].as_i64()) else { continue };
+        let ended = if code == 403 { &mut refused } else { &mut used };
+        ended.insert(right);
+    }
+    // The first calls may come before the API server has heard of a right.
+    let lacking = refused.difference(&used).map(|right| format!("lacks: {right}"));
+    let unused = granted.difference(&used).filter(|right| *right != OPERATE);
+    lacking.chain(unused.map(|right| format!("never uses: {right}"))).collect()
 }
 
 /// `resource[/subresource] verb`; nothing for what is no resource, such as discovery.
@@ -73,3 +79,30 @@ async fn granted(component: &str) -> Result<BTreeSet<String>, Failure> {
 
 /// Asked for by the admission policies, in the name of who writes; no request shows it.
 const OPERATE: &str = "keysets operate";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_right_that_is_lacking_and_one_that_is_not_used_are_told() {
+        let event = |verb: &str, subresource: &str, code: u16| {
+            json!({
+                "verb": verb, "responseStatus": { "code": code },
+                "objectRef": { "resource": "keysets", "subresource": (!subresource.is_empty()).then_some(subresource) },
+            })
+        };
+        let events = [
+            event("get", "", 403),
+            event("get", "", 200),
+            event("patch", "status", 409),
+            event("delete", "", 403),
+            json!({ "verb": "get", "responseStatus": { "code": 403 } }),
+        ];
+        let granted = ["keysets get", "keysets list", "keysets operate", "keysets/status patch"].map(str::to_owned);
+        let faults = differences(events.iter(), &granted.into());
+        assert_eq!(faults, ["lacks: keysets delete", "never uses: keysets list"]);
+    }
+}

@@ -99,8 +99,14 @@ impl Story {
         until("many answers", 120, async || Ok((traffic.count().answers - before.answers >= ANSWERS).then_some(())))
             .await?;
         traffic.judge()?;
-        let answers = traffic.count().answers - before.answers;
-        self.say(&format!("{answers} answers in a rotation, a rollout and a leader's end, all lawful"));
+        let after = traffic.count();
+        let (answers, verified) = (after.answers - before.answers, after.verified - before.verified);
+        if verified < VERIFIED {
+            return Err(format!("only {verified} tokens were verified").into());
+        }
+        self.say(&format!(
+            "{answers} answers in a rotation, a rollout and a leader's end, all lawful; {verified} tokens verified"
+        ));
         Ok(())
     }
 
@@ -364,5 +370,6 @@ const GATEWAY: &str = "keys.gateway.test";
 const FIRST_KEY: Duration = Duration::from_secs(30);
 /// Through a rotation, a rollout and the end of a leader.
 const ANSWERS: u64 = 10_000;
+const VERIFIED: u64 = 1_000;
 /// L of the set, in seconds.
 const RELOAD_LAG: f64 = 45.0;
