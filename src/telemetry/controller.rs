@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::api::names::condition;
 use crate::api::{Condition, ConditionStatus, KeyState};
 use crate::lifecycle::{Effect, Observed, PassState, Plan};
 
@@ -52,8 +53,6 @@ struct Seen {
 struct Set {
     activation_time: Option<Timestamp>,
     next_transition_time: Option<Timestamp>,
-    overdue: bool,
-    ready: bool,
     conditions: Vec<Verdict>,
     keys: Vec<State>,
 }
@@ -123,15 +122,10 @@ impl Metrics {
                 seen.complete_time = seen.complete_time.max(Some(pass.time));
             }
         }
-        let is_true = |r#type: &str| {
-            plan.status.conditions.iter().any(|it| it.r#type == r#type && it.status == ConditionStatus::True)
-        };
         let active = plan.status.keys.iter().find(|key| Some(&key.name) == plan.status.active_key_name.as_ref());
         let set = Set {
             activation_time: active.and_then(|key| key.activation_time),
             next_transition_time: plan.status.next_transition.as_ref().and_then(|next| next.earliest_time),
-            overdue: is_true("RotationOverdue"),
-            ready: is_true("Ready"),
             conditions: plan.status.conditions.iter().map(Verdict::of).collect(),
             keys: plan.status.keys.iter().map(|key| State { state: state(key.state) }).collect(),
         };
@@ -156,6 +150,12 @@ impl Metrics {
     /// A KeySet is gone.
     pub fn gone(&self, uid: &str) {
         lock(&self.seen).sets.remove(uid);
+    }
+}
+
+impl Set {
+    fn is_true(&self, r#type: &str) -> bool {
+        self.conditions.iter().any(|it| it.condition == r#type && it.status == "True")
     }
 }
 
@@ -184,14 +184,15 @@ impl Collector for Scrape {
         let sets = || seen.sets.values();
         let oldest = sets().filter_map(|set| set.activation_time).min();
         let next = sets().filter_map(|set| set.next_transition_time).min();
+        let count_of = |r#type: &str| float(sets().filter(|set| set.is_true(r#type)).count());
         let age = |time: Timestamp| now.duration_since(time).as_secs_f64();
         let gauges = [
             ("keyset_key_sets", "KeySets that this replica looks after", Some(float(sets().count()))),
-            ("keyset_key_sets_ready", "KeySets that are Ready", Some(float(sets().filter(|set| set.ready).count()))),
+            ("keyset_key_sets_ready", "KeySets that are Ready", Some(count_of(condition::READY))),
             (
                 "keyset_key_sets_overdue",
                 "KeySets whose rotation is overdue",
-                Some(float(sets().filter(|set| set.overdue).count())),
+                Some(count_of(condition::ROTATION_OVERDUE)),
             ),
             ("keyset_oldest_active_key_age_seconds", "Age of the oldest key that signs", oldest.map(age)),
             (
@@ -293,7 +294,6 @@ mod tests {
             next_transition_time: time,
             conditions: vec![verdict("Ready", "Serving")],
             keys: vec![State { state: "Active" }],
-            ..Set::default()
         };
         let mut seen = metrics.seen.lock().unwrap();
         seen.complete_time = time;

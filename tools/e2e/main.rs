@@ -88,7 +88,7 @@ async fn tell(settings: Settings) -> Result<(), Failure> {
             return Err(format!("there is a namespace {namespace} in this cluster, that the test would remove").into());
         }
     }
-    let told = Story::new(settings).tell().await;
+    let told = Story::new(settings)?.tell().await;
     if told.is_err() {
         show().await;
     }

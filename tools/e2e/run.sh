@@ -29,7 +29,7 @@ if [ "${1:-}" = images ]; then
   exit
 fi
 
-cargo build --quiet --locked --example e2e --example image
+cargo build --quiet --locked --example e2e
 program=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/examples/e2e
 if [ -n "${E2E_KUBECONFIG:-}" ]; then
   KUBECONFIG=$E2E_KUBECONFIG exec "$program"

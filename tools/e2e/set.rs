@@ -1,14 +1,39 @@
 //! A KeySet and its objects, as `kubectl get` shows them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
+use keyset_operator::api::KeySet;
 use serde_json::{Value, json};
 
 use super::{
     Failure, clock,
     commands::{get, merge, until},
 };
+
+/// The lengths of a KeySet that others go by, as its manifest has them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contract {
+    /// T.
+    pub(crate) lifetime: Duration,
+    /// C.
+    pub(crate) cache_age: Duration,
+    /// L.
+    pub(crate) reload_lag: Duration,
+}
+
+impl Contract {
+    pub(crate) fn read(manifests: &str, set: Set) -> Result<Self, Failure> {
+        let key_sets: Vec<KeySet> = serde_saphyr::from_multiple(manifests)?;
+        let named = |key_set: &KeySet| key_set.metadata.name.as_deref() == Some(set.name);
+        let spec = key_sets.into_iter().find(named).ok_or("the set has no manifest")?.spec;
+        Ok(Self {
+            lifetime: spec.tokens.max_lifetime.length().try_into()?,
+            cache_age: spec.verifiers.max_cache_age.length().try_into()?,
+            reload_lag: spec.signers.max_reload_lag.length().try_into()?,
+        })
+    }
+}
 
 /// A KeySet of this name, in this namespace.
 #[derive(Clone, Copy, Debug)]

@@ -9,11 +9,12 @@ use super::{
     Failure, NAMESPACES, SYSTEM, Settings,
     commands::{apply, feed, get, kubectl, run, until},
     rights::AuditLog,
-    set::Set,
+    set::{Contract, Set},
     traffic::{self, Host, Phase, Traffic},
 };
 
 pub(crate) struct Story {
+    contract: Contract,
     settings: Settings,
     audit: Option<AuditLog>,
     hosts: Vec<Host>,
@@ -21,12 +22,12 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
         let host = |name| Host { url: settings.ingress_url.clone(), name };
         let mut hosts = vec![host(INGRESS)];
         hosts.extend(settings.gateway.as_ref().map(|_| host(GATEWAY)));
         let audit = settings.audit_log.clone().map(AuditLog::new);
-        Self { settings, audit, hosts, began: Instant::now() }
+        Ok(Self { contract: Contract::read(KEY_SETS, PAY)?, settings, audit, hosts, began: Instant::now() })
     }
 
     pub(crate) async fn tell(mut self) -> Result<(), Failure> {
@@ -60,7 +61,7 @@ impl Story {
         self.say(&format!("helm install --wait took {}", seconds(began)));
         apply(KEY_SETS).await?;
         for host in &self.hosts {
-            until("a key through the ingress", 60, async || traffic::published(host, traffic::PATH).await.map(Some))
+            until("a key through the ingress", 60, async || traffic::published(self.contract, host).await.map(Some))
                 .await?;
             self.say(&format!("{} after helm install began, {} serves a key", seconds(began), host.name));
         }
@@ -79,7 +80,8 @@ impl Story {
             .replace("$INGRESS_CLASS", ingress_class);
         feed("kubectl", &["apply", "--server-side", "-n", "payments", "-f", "-"], &issuer).await?;
         kubectl("rollout status -n payments deployment/signer --timeout=60s").await?;
-        let traffic = Traffic::start(Host { url: ingress_url.clone(), name: "signer.test" }, &self.hosts);
+        let traffic =
+            Traffic::start(self.contract, Host { url: ingress_url.clone(), name: "signer.test" }, &self.hosts);
         until("a token through the ingress", 30, async || Ok(traffic.tokens.newest())).await?;
         PAY.until_settled().await?;
         self.say("an issuer signs in a Pod, verifiers ask through the ingress");
@@ -244,7 +246,7 @@ impl Story {
         let signer = PAY.signer().await?;
         self.helm("install", &["--set", "watchNamespaces={payments,orders}"]).await?;
         for host in &self.hosts {
-            until("the set to be served", 30, async || traffic::published(host, traffic::PATH).await.map(Some)).await?;
+            until("the set to be served", 30, async || traffic::published(self.contract, host).await.map(Some)).await?;
         }
         traffic.enter(Phase::Strict);
         // A pass over every KeySet, and then some.
@@ -305,7 +307,11 @@ async fn reload(traffic: &Traffic, from: &str) -> Result<f64, Failure> {
     let (kid, switched) = PAY.until_switched(from).await?;
     let seen = until("a token of the next key", 120, async || Ok(traffic.tokens.first_seen(&kid))).await?;
     let lag = seen.duration_since(switched).as_secs_f64();
-    if lag > RELOAD_LAG { Err(format!("the mounted Secret was {lag} s late").into()) } else { Ok(lag) }
+    if lag > traffic.contract.reload_lag.as_secs_f64() {
+        Err(format!("the mounted Secret was {lag} s late").into())
+    } else {
+        Ok(lag)
+    }
 }
 
 /// The Pod of the controller that holds the Lease: its name is the holder's without the last part.
@@ -371,5 +377,3 @@ const FIRST_KEY: Duration = Duration::from_secs(30);
 /// Through a rotation, a rollout and the end of a leader.
 const ANSWERS: u64 = 10_000;
 const VERIFIED: u64 = 1_000;
-/// L of the set, in seconds.
-const RELOAD_LAG: f64 = 45.0;

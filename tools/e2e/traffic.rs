@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -30,6 +30,7 @@ use tokio::{
 
 use super::{
     Failure,
+    set::Contract,
     tokens::{Token, Tokens},
 };
 
@@ -55,6 +56,7 @@ pub(crate) enum Phase {
 
 /// Everybody who asks.
 pub(crate) struct Traffic {
+    pub(crate) contract: Contract,
     pub(crate) tokens: Arc<Tokens>,
     tally: Arc<Tally>,
     phase: watch::Sender<Phase>,
@@ -78,11 +80,12 @@ impl fmt::Display for Count {
 
 impl Traffic {
     /// Starts an issuer's client and, for each host, a crowd of clients and a verifier.
-    pub(crate) fn start(issuer: Host, hosts: &[Host]) -> Self {
+    pub(crate) fn start(contract: Contract, issuer: Host, hosts: &[Host]) -> Self {
         let (tokens, tally) = (Arc::<Tokens>::default(), Arc::<Tally>::default());
         let (phase, current) = watch::channel(Phase::Strict);
         let mut clients = JoinSet::new();
         let outside = |host: Host| Outside {
+            contract,
             host,
             client: client(),
             tokens: tokens.clone(),
@@ -96,7 +99,7 @@ impl Traffic {
             }
             clients.spawn(outside(host.clone()).verify());
         }
-        Self { tokens, tally, phase, _clients: clients }
+        Self { contract, tokens, tally, phase, _clients: clients }
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
@@ -121,8 +124,8 @@ impl Traffic {
 }
 
 /// The kids of the set that a host serves, if it is lawful.
-pub(crate) async fn published(host: &Host, path: &str) -> Result<Vec<String>, Failure> {
-    Ok(fetch(&client(), host, path).await?.into_keys().collect())
+pub(crate) async fn published(contract: Contract, host: &Host) -> Result<Vec<String>, Failure> {
+    Ok(fetch(&client(), host, contract).await?.into_keys().collect())
 }
 
 #[derive(Default)]
@@ -135,8 +138,9 @@ struct Tally {
 
 /// One client.
 struct Outside {
+    contract: Contract,
     host: Host,
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: HttpClient,
     tokens: Arc<Tokens>,
     tally: Arc<Tally>,
     phase: watch::Receiver<Phase>,
@@ -145,9 +149,9 @@ struct Outside {
 impl Outside {
     /// Gets a token ten times a second. That the issuer is there is not what is tried here: its Pod may be late.
     async fn hold_tokens(self) {
-        let path = format!("/token?lifetime={}", LIFETIME.as_secs());
+        let path = format!("/token?lifetime={}", self.contract.lifetime.as_secs());
         loop {
-            if let Ok(text) = body(&self.client, &self.host, &path).await
+            if let Ok((_, text)) = answer(&self.client, &self.host, &path).await
                 && let Ok(token) = Token::read(String::from_utf8_lossy(&text).into_owned())
             {
                 self.tokens.add(token);
@@ -162,7 +166,7 @@ impl Outside {
             let phase = *self.phase.borrow();
             if phase != Phase::Absent {
                 let before = self.tokens.kids();
-                match fetch(&self.client, &self.host, PATH).await {
+                match fetch(&self.client, &self.host, self.contract).await {
                     Ok(keys) => {
                         let after = self.tokens.kids();
                         let missing = before.intersection(&after).find(|kid| !keys.contains_key(*kid));
@@ -188,9 +192,9 @@ impl Outside {
                 copy = None;
                 continue;
             }
-            if copy.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= CACHE_AGE) {
+            if copy.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= self.contract.cache_age) {
                 let asked = Instant::now();
-                match fetch(&self.client, &self.host, PATH).await {
+                match fetch(&self.client, &self.host, self.contract).await {
                     Ok(keys) => copy = Some((asked, keys)),
                     Err(error) => self.excuse(phase, &error),
                 }
@@ -231,12 +235,19 @@ impl Outside {
 }
 
 /// The keys of a lawful set, by kid.
-async fn fetch(
-    client: &Client<HttpConnector, Empty<Bytes>>,
-    host: &Host,
-    path: &str,
-) -> Result<BTreeMap<String, Value>, Failure> {
-    let document: Value = serde_json::from_slice(&body(client, host, path).await?)?;
+async fn fetch(client: &HttpClient, host: &Host, contract: Contract) -> Result<BTreeMap<String, Value>, Failure> {
+    let (headers, body) = answer(client, host, PATH).await?;
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if text(header::CONTENT_TYPE) != "application/jwk-set+json" {
+        return Err(format!("a set of the type {:?}", text(header::CONTENT_TYPE)).into());
+    }
+    // max-age and the stale windows add up.
+    let ages = text(header::CACHE_CONTROL).split(", ").filter_map(|part| part.split_once('=')?.1.parse::<u64>().ok());
+    let age: u64 = ages.sum();
+    if age == 0 || age > contract.cache_age.as_secs() {
+        return Err(format!("a set to be kept for {age} s").into());
+    }
+    let document: Value = serde_json::from_slice(&body)?;
     let keys = document["keys"].as_array().filter(|keys| !keys.is_empty()).ok_or("a set without keys")?;
     let mut by_kid = BTreeMap::new();
     for key in keys {
@@ -248,7 +259,8 @@ async fn fetch(
     Ok(by_kid)
 }
 
-async fn body(client: &Client<HttpConnector, Empty<Bytes>>, host: &Host, path: &str) -> Result<Bytes, Failure> {
+/// Headers and body of a 200.
+async fn answer(client: &HttpClient, host: &Host, path: &str) -> Result<(HeaderMap, Bytes), Failure> {
     let request = Request::get(format!("{}{path}", host.url)).header(header::HOST, host.name).body(Empty::new())?;
     let (head, body) = timeout(PATIENCE, client.request(request)).await??.into_parts();
     let body = timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await?.map_err(|error| error.to_string())?;
@@ -256,31 +268,17 @@ async fn body(client: &Client<HttpConnector, Empty<Bytes>>, host: &Host, path: &
     if head.status != StatusCode::OK {
         return Err(format!("{}: {}", head.status, String::from_utf8_lossy(&body)).into());
     }
-    if path.ends_with("/jwks.json") {
-        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if text(header::CONTENT_TYPE) != "application/jwk-set+json" {
-            return Err(format!("a set of the type {:?}", text(header::CONTENT_TYPE)).into());
-        }
-        // max-age and the stale windows add up.
-        let ages =
-            text(header::CACHE_CONTROL).split(", ").filter_map(|part| part.split_once('=')?.1.parse::<u64>().ok());
-        let age: u64 = ages.sum();
-        if age == 0 || age > CACHE_AGE.as_secs() {
-            return Err(format!("a set to be kept for {age} s").into());
-        }
-    }
-    Ok(body)
+    Ok((head.headers, body))
 }
 
-fn client() -> Client<HttpConnector, Empty<Bytes>> {
+fn client() -> HttpClient {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
+type HttpClient = Client<HttpConnector, Empty<Bytes>>;
+
 /// Where the set is that the tokens are of.
 pub(crate) const PATH: &str = "/payments/pay/jwks.json";
-/// T and C of that set.
-const LIFETIME: Duration = Duration::from_secs(10);
-const CACHE_AGE: Duration = Duration::from_secs(5);
 /// Clients of a host.
 const CROWD: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -11,9 +11,8 @@ fail() { say "$*"; exit 1; }
 export KEYSET_NODE=${KEYSET_NODE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyset/node/run}
 [ "$(uname)" = Linux ] || fail 'a node needs Linux: use kind, or any cluster that KUBECONFIG names, elsewhere'
 [ "$(id -u)" = 0 ] || fail 'a node needs root, for namespaces, mounts and cgroups: run it as root, or use kind'
-needed='runc containernetworking-plugins iptables nftables conntrack iproute2 openssl'
 for tool in runc iptables nft conntrack ip openssl unshare nsenter /usr/lib/cni/ptp; do
-  command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install -y --no-install-recommends $needed"
+  command -v "$tool" >/dev/null || fail "$tool is missing: make node-packages installs it, on a Debian"
 done
 [ ! -e "$KEYSET_NODE/pid" ] || fail "there is a node in $KEYSET_NODE already: make node-down ends it"
 
