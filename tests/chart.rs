@@ -6,7 +6,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::LazyLock,
 };
 
@@ -44,13 +44,7 @@ fn every_template_renders_what_its_suite_says() {
 }
 
 /// The directory of the tools, and of the APIs that the chart must fit.
-static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let mut build = Command::new("sh");
-    build.arg(root().join("tools/chart/build.sh")).arg("checks").stderr(Stdio::inherit());
-    let output = build.output().unwrap();
-    assert!(output.status.success(), "the tools cannot be built, see above");
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
-});
+static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| cluster::binaries::built("chart", &["checks"]).unwrap());
 
 /// A tool that must be content.
 struct Check(Command);

@@ -7,7 +7,7 @@
 //! started it. Deliberately absent: nodes, scheduler, audit.
 #![allow(dead_code, reason = "each test uses a part of this library")]
 
-mod binaries;
+pub(crate) mod binaries;
 mod credentials;
 mod process;
 mod requests;
@@ -61,7 +61,7 @@ struct Ports {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClusterError {
     /// Nothing to start.
-    #[error("there is no control plane to start: the line above says why")]
+    #[error("there is nothing to start: the line above says why")]
     NoBinaries,
     /// The machine refuses a file, a port or a process.
     #[error("the control plane cannot {0}: {1}")]

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::{Arc, LazyLock},
 };
 
@@ -15,7 +15,7 @@ use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, binaries},
     proxy::Call,
     rig::{Install, Rig, SET},
     until,
@@ -245,13 +245,7 @@ async fn request(client: &Client, method: Method, path: &str, body: &Value) -> R
 
 /// Of the version that `tools/chart` pins.
 fn helm() -> Command {
-    static HELM: LazyLock<PathBuf> = LazyLock::new(|| {
-        let mut build = Command::new("sh");
-        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/chart/build.sh")).stderr(Stdio::inherit());
-        let output = build.output().unwrap();
-        assert!(output.status.success(), "helm cannot be built, see above");
-        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()).join("helm")
-    });
+    static HELM: LazyLock<PathBuf> = LazyLock::new(|| binaries::built("chart", &[]).unwrap().join("helm"));
     Command::new(&*HELM)
 }
 

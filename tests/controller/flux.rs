@@ -7,7 +7,7 @@ use std::{
     fs,
     future::IntoFuture,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Command,
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    cluster::binaries,
     health::kstatus,
     manifests::Kubectl,
     process::Process,
@@ -291,13 +292,7 @@ pub(crate) async fn apply_crds(rig: &Rig) {
 
 /// A file that `tools/flux` builds.
 pub(crate) fn built(name: &str) -> PathBuf {
-    static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
-        let mut build = Command::new("sh");
-        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/flux/build.sh")).stderr(Stdio::inherit());
-        let output = build.output().unwrap();
-        assert!(output.status.success(), "Flux cannot be built, see above");
-        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
-    });
+    static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| binaries::built("flux", &[]).unwrap());
     DIRECTORY.join(name)
 }
 
