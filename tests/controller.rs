@@ -54,6 +54,7 @@ mod restores;
 mod revocations;
 #[path = "controller/rig.rs"]
 mod rig;
+mod rights;
 #[path = "controller/rollback.rs"]
 mod rollback;
 #[path = "controller/verb_crashes.rs"]

@@ -18,7 +18,7 @@ use crate::{
     cluster::{Cluster, binaries},
     proxy::Call,
     rig::{Install, Rig, SET},
-    until,
+    rights, until,
 };
 
 #[tokio::test]
@@ -170,13 +170,10 @@ impl Installed {
         let controller = rig.controller_api.calls();
         let servers = rig.server_calls();
         for (component, calls) in [("controller", &controller), ("server", &servers)] {
-            // The first calls may come before the API server knows of a right.
-            let (refused, used) = (used(calls, |call| call.status == 403), used(calls, Call::is_done));
-            let lacking: Vec<_> = refused.difference(&used).collect();
-            assert!(lacking.is_empty(), "{component} lacks {lacking:?}");
             let granted = granted(&client, roles, component).await;
-            let unused: Vec<_> = granted.difference(&used).filter(|right| !RARE.contains(&right.as_str())).collect();
-            assert!(unused.is_empty(), "{component} uses none of {unused:?}");
+            let done: Vec<_> = calls.iter().map(deed).collect();
+            let faults = rights::faults(&done, &granted, RARE);
+            assert!(faults.is_empty(), "{component} {faults:#?}");
         }
         for verb in ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"] {
             let review = json!({"spec": {
@@ -192,39 +189,26 @@ impl Installed {
     }
 }
 
-/// Rights by what was asked and ended so: `resource[/subresource] verb`.
-fn used(calls: &[Call], ended: fn(&Call) -> bool) -> BTreeSet<String> {
-    let right = |call: &Call| {
-        let verb = match (&call.method, &call.name) {
-            (&Method::GET, _) if call.is_watch => "watch",
-            (&Method::GET, Some(_)) => "get",
-            (&Method::GET, None) => "list",
-            (&Method::POST, _) => "create",
-            (&Method::PATCH, _) => "patch",
-            (&Method::DELETE, _) => "delete",
-            _ => "update",
-        };
-        let subresource = call.subresource.as_ref().map(|it| format!("/{it}")).unwrap_or_default();
-        format!("{}{subresource} {verb}", call.resource)
+/// A right and the status of the answer.
+fn deed(call: &Call) -> (String, u16) {
+    let verb = match (&call.method, &call.name) {
+        (&Method::GET, _) if call.is_watch => "watch",
+        (&Method::GET, Some(_)) => "get",
+        (&Method::GET, None) => "list",
+        (&Method::POST, _) => "create",
+        (&Method::PATCH, _) => "patch",
+        (&Method::DELETE, _) => "delete",
+        _ => "update",
     };
-    calls.iter().filter(|call| ended(call)).map(right).collect()
+    (rights::name(&call.resource, call.subresource.as_deref(), verb), call.status)
 }
 
 /// Rights by what the chart gives to the account of a component.
 async fn granted(client: &Client, resource: &str, component: &str) -> BTreeSet<String> {
-    let mut rules = Vec::new();
-    for (resource, namespace) in [(resource, (resource == "roles").then_some(NAMESPACE)), ("roles", Some(SYSTEM))] {
-        for role in list(client, resource, namespace).await {
-            let is_of = role["metadata"]["name"].as_str().unwrap().ends_with(&format!("keyset-{component}"));
-            rules.extend(role["rules"].as_array().filter(|_| is_of).cloned().unwrap_or_default());
-        }
-    }
-    let texts = |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).unwrap() };
     let mut rights = BTreeSet::new();
-    for rule in rules {
-        for resource in texts(&rule["resources"]) {
-            rights.extend(texts(&rule["verbs"]).iter().map(|verb| format!("{resource} {verb}")));
-        }
+    for (resource, namespace) in [(resource, (resource == "roles").then_some(NAMESPACE)), ("roles", Some(SYSTEM))] {
+        let of = |role: &&Value| role["metadata"]["name"].as_str().unwrap().ends_with(&format!("keyset-{component}"));
+        rights.extend(list(client, resource, namespace).await.iter().filter(of).flat_map(rights::of_role));
     }
     assert!(!rights.is_empty(), "{resource} of {component}");
     rights

@@ -5,7 +5,9 @@
 //! logs. Whatever the story made, it removes. Absent on purpose: everything that the tests on a control plane show
 //! (tests/controller), unless it takes kubelets, Pods, Services or an ingress to show it.
 
+mod audit;
 mod commands;
+#[path = "../../tests/rights/mod.rs"]
 mod rights;
 mod set;
 mod story;

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Failure, NAMESPACES, SYSTEM, Settings,
+    audit::AuditLog,
     commands::{apply, feed, get, kubectl, run, until},
-    rights::AuditLog,
     set::{Contract, Set},
     traffic::{self, Host, Phase, Traffic},
 };
