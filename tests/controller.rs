@@ -33,6 +33,8 @@ mod foreign;
 mod guides;
 #[path = "controller/health.rs"]
 mod health;
+#[path = "controller/issuers.rs"]
+mod issuers;
 #[path = "controller/laggards.rs"]
 mod laggards;
 #[path = "controller/manifests.rs"]
