@@ -8,6 +8,7 @@ pub mod issuer;
 pub mod jose;
 pub mod key_material;
 pub mod lifecycle;
+pub mod plugin;
 pub mod scope;
 pub mod server;
 pub mod telemetry;
