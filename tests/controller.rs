@@ -23,6 +23,8 @@ mod corruption;
 mod crashes;
 #[path = "controller/deletions.rs"]
 mod deletions;
+#[path = "controller/discovery.rs"]
+mod discovery;
 #[path = "controller/edits.rs"]
 mod edits;
 #[path = "controller/flux.rs"]
@@ -33,6 +35,9 @@ mod foreign;
 mod guides;
 #[path = "controller/health.rs"]
 mod health;
+#[allow(dead_code, reason = "only Node is asked here")]
+#[path = "interop/interpreter.rs"]
+mod interpreter;
 #[path = "controller/issuers.rs"]
 mod issuers;
 #[path = "controller/laggards.rs"]

@@ -16,6 +16,8 @@ pub(crate) struct Interpreter {
     program: PathBuf,
     /// Where the scripts are, beside their libraries.
     directory: PathBuf,
+    /// A CA that Node trusts beside those that it has.
+    authority: Option<PathBuf>,
 }
 
 impl Interpreter {
@@ -30,10 +32,10 @@ impl Interpreter {
             run(Command::new(home.join("bin/python")).args(pip).current_dir(home))
         })?;
         let directory = scripts(directory.join("python"), &["signer.py", "sign.py", "verify.py"]);
-        Some(Self { program: installed.join("bin/python"), directory })
+        Some(Self { program: installed.join("bin/python"), directory, authority: None })
     }
 
-    /// Node with jose, jsonwebtoken and jwks-rsa, running scripts in `directory`; `None` without Node and npm.
+    /// Node with jose, jsonwebtoken, jwks-rsa and openid-client, running scripts in `directory`; `None` without Node and npm.
     pub(crate) fn node(directory: &Path) -> Option<Self> {
         let [package, lock] = [include_str!("package.json"), include_str!("package-lock.json")];
         let available = works("node", &["--version"]) && works("npm", &["--version"]);
@@ -44,9 +46,14 @@ impl Interpreter {
             let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
             run(Command::new("npm").args(npm).current_dir(home))
         })?;
-        let directory = scripts(directory.join("node"), &["signer.mjs", "sign.mjs", "verify.mjs"]);
+        let directory = scripts(directory.join("node"), &["discover.mjs", "signer.mjs", "sign.mjs", "verify.mjs"]);
         std::os::unix::fs::symlink(installed.join("node_modules"), directory.join("node_modules")).unwrap();
-        Some(Self { program: "node".into(), directory })
+        Some(Self { program: "node".into(), directory, authority: None })
+    }
+
+    /// The same, with trust in what this CA signs.
+    pub(crate) fn trusting(self, authority: &Path) -> Self {
+        Self { authority: Some(authority.to_owned()), ..self }
     }
 
     /// Starts a script; `mounted` is where it looks for its Signer Secret.
@@ -55,6 +62,7 @@ impl Interpreter {
         command.arg(self.directory.join(script)).env("KEYSET_DIR", mounted).env("PYTHONDONTWRITEBYTECODE", "1");
         // joserfc warns of the name EdDSA, which is the one that most verifiers know.
         command.env("PYTHONWARNINGS", "ignore");
+        command.envs(self.authority.iter().map(|authority| ("NODE_EXTRA_CA_CERTS", authority)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Script { name: script.to_owned(), child, input, output }
