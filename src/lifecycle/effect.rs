@@ -346,7 +346,6 @@ impl Effect {
             Self::ApplyConfigMap { cause: PublishCause::Publish { added, .. }, .. } if !added.is_empty() => {
                 (EventReason::KeyPublished, added.first().cloned(), format!("Published {}.", added.join(", ")))
             }
-            Self::ApplyConfigMap { cause: PublishCause::Issuer, .. } => return None,
             Self::ApplyConfigMap { cause: PublishCause::Publish { removed, .. }, .. } => {
                 let kids: Vec<_> = removed.iter().map(KeyId::as_str).collect();
                 (EventReason::KeyRemoved, None, format!("Took kid {} out of the set.", kids.join(", ")))

@@ -20,7 +20,7 @@ use super::{
     source::{Candidate, Claim, Record},
 };
 use crate::issuer::{Consent, Issuer};
-use crate::jose::{Algorithm, Digest, JwkSet, KeyId};
+use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::scope::Scope;
 
 /// `<namespace>/<name>` of an object.
@@ -398,5 +398,5 @@ fn parsed(bytes: &[u8]) -> Result<JwkSet, Refusal> {
 
 fn keys(set: &JwkSet) -> (Arc<[KeyId]>, Arc<BTreeSet<Algorithm>>) {
     let keys = || set.keys().iter();
-    (keys().map(|jwk| jwk.kid().clone()).collect(), Arc::new(keys().map(|jwk| jwk.algorithm()).collect()))
+    (keys().map(|jwk| jwk.kid().clone()).collect(), Arc::new(keys().map(PublicJwk::algorithm).collect()))
 }

@@ -164,7 +164,9 @@ impl Store {
         let before = self.answers.load_full();
         let mut answers = Answers { is_complete: true, ..Answers::clone(&before) };
         let names: Vec<Name> = changes.iter().map(|change| change.name.clone()).collect();
-        changes.into_iter().for_each(|change| answers.take(change));
+        for change in changes {
+            answers.take(change);
+        }
         answers.hosts = answers.hosts();
         let answers = Arc::new(answers);
         self.answers.store(answers.clone());

@@ -110,7 +110,7 @@ async fn of_two_key_sets_the_older_one_has_the_issuer_and_the_younger_one_after_
 }
 
 #[tokio::test]
-async fn a_status_or_an_annotation_that_is_forged_takes_no_host() {
+async fn a_status_that_is_forged_takes_no_host() {
     let mut rig = start("issuer-forged").await;
     rig.apply(json!({ "publication": { "issuer": "https://login.example.com" } })).await;
     rig.until_settled().await;
