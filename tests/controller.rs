@@ -35,7 +35,6 @@ mod foreign;
 mod guides;
 #[path = "controller/health.rs"]
 mod health;
-#[allow(dead_code, reason = "only Node is asked here")]
 #[path = "interop/interpreter.rs"]
 mod interpreter;
 #[path = "controller/issuers.rs"]

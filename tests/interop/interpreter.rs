@@ -1,6 +1,7 @@
 //! Python and Node with the libraries under test, installed once into the user's cache by pinned versions.
 //!
 //! A machine without an interpreter skips that part and says so; under `CI=true` that is a failure.
+#![allow(dead_code, reason = "each test uses a part of this library")]
 
 use std::{
     env, fs,
