@@ -3,6 +3,7 @@
 //! Asked live, like everything else that a pass reads, and only for KeySets that name an issuer. Invariants: a KeySet
 //! without the administrator's consent is in nobody's way; of two that have it, the one that was made first stays.
 
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
@@ -36,19 +37,17 @@ impl Issuers {
 
     /// The KeySets that name it, however it is spelt, and may.
     async fn others(&self, client: &Client, issuer: &Issuer) -> Result<Vec<PartialObjectMeta<KeySet>>, Error> {
-        let mut others = Vec::new();
-        for scope in &self.scopes {
+        let named =
+            issuer.spellings().map(|url| ListParams::default().fields(&format!("spec.publication.issuer={url}")));
+        let lists = self.scopes.iter().flat_map(|scope| named.iter().map(move |named| (scope, named)));
+        let lists = try_join_all(lists.map(async |(scope, named)| {
             let key_sets: Api<KeySet> = scope.api(client.clone());
-            for spelling in issuer.spellings() {
-                let named = ListParams::default().fields(&format!("spec.publication.issuer={spelling}"));
-                others.extend(within("list KeySets of an issuer", key_sets.list_metadata(&named)).await?.items);
-            }
-        }
+            within("list KeySets of an issuer", key_sets.list_metadata(named)).await
+        }));
         let may = |other: &PartialObjectMeta<KeySet>| {
             self.consent.covers(issuer, &other.namespace().unwrap_or_default()) && is_there(other)
         };
-        others.retain(may);
-        Ok(others)
+        Ok(lists.await?.into_iter().flat_map(|list| list.items).filter(may).collect())
     }
 
     /// The KeySet whose set is at that path on every host.
