@@ -106,7 +106,7 @@ fn docs_runbook_md_has_a_whole_section_for_every_alert() {
 
 /// The Markdown of the project, not that of others under `target`.
 fn documents() -> Vec<PathBuf> {
-    let directories = [".", "docs", "docs/adr", "charts/keyset"];
+    let directories = [".", "docs", "docs/adr", "docs/reference", "charts/keyset"];
     let files =
         directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap()).map(|file| file.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
