@@ -1,0 +1,138 @@
+//! What the documents tell people to type and to apply: every fence, and the commands in those of `sh`.
+//!
+//! `tests/fences.rs` runs each command on a control plane. What takes Pods is in [`ON_A_NODE`], and `make e2e` runs it. What
+//! nobody runs is in [`NOWHERE`], with the reason.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each program uses a part of this library; a fault ends it"
+)]
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// A block of code in a document.
+#[derive(Debug)]
+pub(crate) struct Fence {
+    pub(crate) document: String,
+    /// Where it begins.
+    pub(crate) line: usize,
+    pub(crate) language: String,
+    pub(crate) text: String,
+}
+
+/// Every fence of the README, of what is in docs, and of the chart's page.
+pub(crate) fn fences() -> Vec<Fence> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec![root.join("README.md"), root.join("charts/keyset/README.md")];
+    let mut directories = vec![root.join("docs")];
+    while let Some(directory) = directories.pop() {
+        for path in fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()) {
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort();
+    paths
+        .iter()
+        .flat_map(|path| fences_of(path.strip_prefix(root).unwrap().to_owned(), &fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+fn fences_of(document: PathBuf, text: &str) -> Vec<Fence> {
+    let document = document.display().to_string();
+    let mut found = Vec::new();
+    let mut open: Option<(usize, Fence)> = None;
+    for (line, content) in (1..).zip(text.lines()) {
+        let marker = content.trim_start().strip_prefix("```");
+        match (&mut open, marker) {
+            (None, None) => {}
+            (None, Some(language)) => {
+                let fence = Fence {
+                    document: document.clone(),
+                    line,
+                    language: language.trim().to_owned(),
+                    text: String::new(),
+                };
+                open = Some((content.len() - content.trim_start().len(), fence));
+            }
+            (Some(_), Some(_)) => found.extend(open.take().map(|(_, fence)| fence)),
+            (Some((indent, fence)), None) => {
+                fence.text.push_str(content.get(*indent..).unwrap_or_default());
+                fence.text.push('\n');
+            }
+        }
+    }
+    assert!(open.is_none(), "{document} does not close its last fence");
+    found
+}
+
+impl Fence {
+    pub(crate) fn place(&self) -> String {
+        format!("{}:{}", self.document, self.line)
+    }
+
+    /// The name in its first line, when that is a comment with the name of a file and nothing else.
+    pub(crate) fn file(&self) -> Option<&str> {
+        let name = self.text.lines().next()?.strip_prefix("# ")?;
+        Path::new(name).extension().filter(|_| !name.contains([' ', '/']))?;
+        Some(name)
+    }
+
+    /// What a shell reads at once: a line, or several that belong together. Comments of their own are left out.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        let (mut commands, mut open) = (Vec::new(), String::new());
+        for line in self.text.lines() {
+            if open.is_empty() && (line.trim().is_empty() || line.starts_with('#')) {
+                continue;
+            }
+            open.push_str(line);
+            if is_whole(&open) {
+                commands.push(std::mem::take(&mut open));
+            } else {
+                open.push('\n');
+            }
+        }
+        assert!(open.is_empty(), "{} ends within a command: {open}", self.place());
+        commands
+    }
+}
+
+/// A shell can read it, and waits for nothing more.
+fn is_whole(text: &str) -> bool {
+    let mut child = Command::new("bash").arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{text}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    !text.ends_with('\\') && output.status.success() && output.stderr.is_empty()
+}
+
+/// Whether an entry of a list speaks of a command.
+pub(crate) fn is_listed(list: &[(&str, &str)], document: &str, command: &str) -> bool {
+    list.iter().any(|&(of, beginning)| of == document && command.starts_with(beginning))
+}
+
+/// What defines a function for the commands below it.
+pub(crate) fn is_definition(command: &str) -> bool {
+    command.lines().next().is_some_and(|line| line.ends_with("() {"))
+}
+
+/// Document and beginning of each command that takes Pods.
+pub(crate) const ON_A_NODE: &[(&str, &str)] = &[
+    ("docs/runbook.md", "kubectl logs "),
+    ("docs/runbook.md", "served"),
+    ("docs/upgrade.md", "kubectl rollout status "),
+];
+
+/// Document, beginning, and why nobody runs it.
+pub(crate) const NOWHERE: &[(&str, &str, &str)] = &[
+    ("README.md", "make demo", "it takes a minute; its parts have tests of their own"),
+    ("README.md", "make test", "it is what would run it"),
+];

@@ -1,0 +1,212 @@
+//! Fences of `sh`: each document is typed from its top to its end, in a directory with what a checkout has, on a control
+//! plane of its own.
+//!
+//! A document that installs the chart begins with an empty cluster. For any other one the chart is installed, and the
+//! namespace `auth` has the KeySets `login` and `payments`. There are no Pods, so that both processes run beside the API
+//! server, and nothing waits for Pods. What stands for something of the reader's is replaced: see [`Stage::replace`].
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use futures::{StreamExt, stream};
+
+use crate::{
+    TOOLS,
+    cluster::Cluster,
+    documents::{Fence, NOWHERE, ON_A_NODE, fences, is_definition, is_listed},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_does_what_it_says() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        assert!(env::var_os("CI").is_none(), "`make node-packages` installs curl");
+        return println!("skipped: there is no curl");
+    }
+    let mut documents = BTreeMap::<String, Vec<Fence>>::new();
+    for fence in fences() {
+        documents.entry(fence.document.clone()).or_default().push(fence);
+    }
+    documents.retain(|document, fences| !script(document, fences).is_empty());
+    if let Ok(only) = env::var("DOCUMENT") {
+        documents.retain(|document, _| *document == only);
+    }
+    let typed = documents.into_iter().map(async |(document, fences)| tokio::spawn(typed(document, fences)).await.unwrap());
+    let outcomes: Vec<_> = stream::iter(typed).buffer_unordered(2).collect().await;
+    let wrong: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+async fn typed(document: String, fences: Vec<Fence>) -> Result<(), String> {
+    let stage = Stage::new(&document, &fences).await;
+    stage.run(&script(&document, &fences)).map(drop).map_err(|complaint| format!("{document}: {complaint}"))
+}
+
+/// An entry of a list that no command begins like is of yesterday.
+#[test]
+fn what_is_not_run_here_is_in_a_document() {
+    let commands: Vec<(String, String)> = fences()
+        .iter()
+        .filter(|fence| fence.language == "sh")
+        .flat_map(|fence| fence.commands().into_iter().map(|command| (fence.document.clone(), command)))
+        .collect();
+    assert!(commands.len() > 50, "the commands are not found");
+    let entries =
+        ON_A_NODE.iter().copied().chain(NOWHERE.iter().map(|&(document, beginning, _)| (document, beginning)));
+    let stale: Vec<_> = entries
+        .filter(|entry| !commands.iter().any(|(document, command)| is_listed(&[*entry], document, command)))
+        .collect();
+    assert!(stale.is_empty(), "{stale:?}");
+}
+
+/// What is typed here.
+fn script(document: &str, fences: &[Fence]) -> String {
+    let nowhere: Vec<_> = NOWHERE.iter().map(|&(document, beginning, _)| (document, beginning)).collect();
+    let mut script = String::new();
+    let mut types = false;
+    for fence in fences.iter().filter(|fence| fence.language == "sh") {
+        for command in fence.commands() {
+            if is_listed(ON_A_NODE, document, &command) || is_listed(&nowhere, document, &command) {
+                continue;
+            }
+            types |= !is_definition(&command);
+            script += &format!("echo '+ {}'\n", fence.place());
+            script += &command;
+            // grep has looked, also where it finds nothing.
+            script += if command.contains("| grep ") { " || [ $? = 1 ]\n" } else { "\n" };
+        }
+    }
+    if types { script } else { String::new() }
+}
+
+/// Where a document is typed.
+struct Stage {
+    cluster: Cluster,
+    directory: PathBuf,
+    /// Of the first server: the sets, and the report.
+    ports: [u16; 2],
+    kid: String,
+}
+
+impl Stage {
+    async fn new(document: &str, fences: &[Fence]) -> Self {
+        let cluster = Cluster::start().await.unwrap();
+        let directory = cluster.directory().join("typed");
+        fs::create_dir_all(directory.join("bin")).unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for entry in fs::read_dir(root).unwrap().map(|entry| entry.unwrap()) {
+            if entry.file_name() != "target" {
+                symlink(entry.path(), directory.join(entry.file_name())).unwrap();
+            }
+        }
+        let programs = [
+            ("keyset", PathBuf::from(env!("CARGO_BIN_EXE_keyset"))),
+            ("kubectl", cluster.kubectl().expect("KUBEBUILDER_ASSETS lacks kubectl").to_owned()),
+            ("helm", TOOLS.join("helm")),
+            ("jq", TOOLS.join("jq")),
+        ];
+        for (name, path) in programs {
+            symlink(path, directory.join("bin").join(name)).unwrap();
+        }
+        for fence in fences {
+            if let Some(name) = fence.file() {
+                fs::write(directory.join(name), &fence.text).unwrap();
+            }
+        }
+        let ports = free_ports();
+        let mut stage = Self { cluster, directory, ports, kid: String::new() };
+        for (name, process) in PROCESSES {
+            let command = stage.command("bash", &["-euc", &format!("{UNTIL_THERE}{process}")]);
+            stage.cluster.spawn(name, command).unwrap();
+        }
+        if !script(document, fences).contains("helm install keyset") {
+            stage.run(INSTALLED).unwrap();
+            stage.kid = stage.run("kubectl get keyset login -n auth -o jsonpath='{.status.activeKeyID}'").unwrap();
+        }
+        for (_, given) in GIVEN.iter().filter(|(of, _)| *of == document) {
+            stage.run(given).unwrap();
+        }
+        stage
+    }
+
+    /// Runs it to its end; gives what it printed, or its complaint.
+    fn run(&self, script: &str) -> Result<String, String> {
+        let mut text = PROLOGUE.to_owned();
+        for line in script.lines() {
+            if line.starts_with("helm install keyset") {
+                text += "helm uninstall keyset --namespace keyset-system --ignore-not-found >/dev/null\n";
+            }
+            text += &self.replace(line);
+            text += "\n";
+        }
+        let mut command = self.command("timeout", &["180", "bash", "-euc", &text]);
+        let output = tokio::task::block_in_place(|| command.output()).unwrap();
+        let (said, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if output.status.success() {
+            Ok(said.into_owned())
+        } else {
+            Err(format!("{}\n{said}{complaint}", output.status))
+        }
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&self.directory);
+        let path = format!("{}:{}", self.directory.join("bin").display(), env::var("PATH").unwrap());
+        command.env("PATH", path).env("KUBECONFIG", self.cluster.kubeconfig());
+        command.env("PUBLIC", self.ports[0].to_string()).env("ADMIN", self.ports[1].to_string());
+        command
+    }
+
+    /// What is the reader's own.
+    fn replace(&self, line: &str) -> String {
+        let server = format!("http://127.0.0.1:{}", self.ports[0]);
+        let old = format!("{server}/auth/payments/jwks.json");
+        let mut line = line.to_owned();
+        for (from, to) in [
+            (" --wait", ""),
+            ("NAMESPACE", "auth"),
+            ("NAME", "login"),
+            ("KID", &self.kid),
+            ("DIGEST", DIGEST),
+            ("REGISTRY", "registry.example.com"),
+            ("https://old.example.com/keys", &old),
+            ("https://keys.example.com", &server),
+            ("http://127.0.0.1:8080", &server),
+        ] {
+            line = line.replace(from, to);
+        }
+        line
+    }
+}
+
+fn free_ports() -> [u16; 2] {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+/// Whatever a document leaves running ends with it.
+const PROLOGUE: &str = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
+/// Both processes, once there are KeySets.
+const PROCESSES: [(&str, &str); 2] = [
+    ("server", "exec keyset server --listen 127.0.0.1:$PUBLIC --admin-listen 127.0.0.1:$ADMIN"),
+    (
+        "controller",
+        "exec keyset controller --admin-listen 127.0.0.1:0 --server-endpoint http://127.0.0.1:$ADMIN --lease-namespace keyset-system",
+    ),
+];
+const UNTIL_THERE: &str = "until kubectl wait --for=condition=Established crd/keysets.keyset.dev crd/signingkeys.keyset.dev; do sleep 0.3; done; ";
+const INSTALLED: &str = "
+helm install keyset charts/keyset --namespace keyset-system --create-namespace
+kubectl create namespace auth
+sed 's/payments/login/' examples/minimal.yaml | kubectl apply -f - -f examples/minimal.yaml
+kubectl wait --for=condition=Ready keyset/login keyset/payments -n auth --timeout=60s
+";
+/// What a document takes for granted beside that.
+const GIVEN: &[(&str, &str)] =
+    &[("docs/migration.md", "kubectl create secret generic issuer-tls -n auth --from-literal=tls.key=old")];
