@@ -22,6 +22,8 @@ pub(crate) struct Fence {
     pub(crate) document: String,
     /// Where it begins.
     pub(crate) line: usize,
+    /// How many headings of the second level there were before.
+    pub(crate) section: usize,
     pub(crate) language: String,
     pub(crate) text: String,
 }
@@ -51,17 +53,14 @@ fn fences_of(document: PathBuf, text: &str) -> Vec<Fence> {
     let document = document.display().to_string();
     let mut found = Vec::new();
     let mut open: Option<(usize, Fence)> = None;
+    let mut section = 0;
     for (line, content) in (1..).zip(text.lines()) {
         let marker = content.trim_start().strip_prefix("```");
         match (&mut open, marker) {
-            (None, None) => {}
+            (None, None) => section += usize::from(content.starts_with("## ")),
             (None, Some(language)) => {
-                let fence = Fence {
-                    document: document.clone(),
-                    line,
-                    language: language.trim().to_owned(),
-                    text: String::new(),
-                };
+                let (document, language) = (document.clone(), language.trim().to_owned());
+                let fence = Fence { document, line, section, language, text: String::new() };
                 open = Some((content.len() - content.trim_start().len(), fence));
             }
             (Some(_), Some(_)) => found.extend(open.take().map(|(_, fence)| fence)),
@@ -126,6 +125,7 @@ pub(crate) fn is_definition(command: &str) -> bool {
 
 /// Document and beginning of each command that takes Pods.
 pub(crate) const ON_A_NODE: &[(&str, &str)] = &[
+    ("docs/quickstart.md", "kubectl port-forward "),
     ("docs/runbook.md", "kubectl logs "),
     ("docs/runbook.md", "served"),
     ("docs/upgrade.md", "kubectl rollout status "),
@@ -133,6 +133,15 @@ pub(crate) const ON_A_NODE: &[(&str, &str)] = &[
 
 /// Document, beginning, and why nobody runs it.
 pub(crate) const NOWHERE: &[(&str, &str, &str)] = &[
-    ("README.md", "make demo", "it takes a minute; its parts have tests of their own"),
-    ("README.md", "make test", "it is what would run it"),
+    ("README.md", "make demo", "it takes a minute, and its parts have tests of their own"),
+    ("README.md", "make test", "it would run itself"),
+    ("docs/install.md", "make image", "it takes minutes, and `make e2e` does it"),
+    ("docs/install.md", "skopeo copy ", "it needs a registry"),
+    ("docs/install.md", "ctr ", "it needs a node; `make e2e` imports the image in the same way"),
+    ("docs/migration.md", "vault write ", "it needs a Vault"),
+    ("docs/migration.md", "curl -s https://vault.example.com/", "it needs a Vault"),
+    ("docs/quickstart.md", "make image", "as in docs/install.md"),
+    ("docs/quickstart.md", "make demo", "as in README.md"),
+    ("docs/quickstart.md", "cargo install ", "it takes minutes; the same program is run here"),
+    ("docs/quickstart.md", "kind ", "it needs a container engine"),
 ];

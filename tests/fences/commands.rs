@@ -1,12 +1,11 @@
 //! Fences of `sh`: each document is typed from its top to its end, in a directory with what a checkout has, on a control
 //! plane of its own.
 //!
-//! A document that installs the chart begins with an empty cluster. For any other one the chart is installed, and the
-//! namespace `auth` has the KeySets `login` and `payments`. There are no Pods, so that both processes run beside the API
+//! What begins with an installation gets an empty cluster. For anything else the chart is installed, and the namespace
+//! `auth` has the KeySets `login` and `payments`. There are no Pods, so that both processes run beside the API
 //! server, and nothing waits for Pods. What stands for something of the reader's is replaced: see [`Stage::replace`].
 
 use std::{
-    collections::BTreeMap,
     env, fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -27,23 +26,37 @@ async fn every_command_does_what_it_says() {
         assert!(env::var_os("CI").is_none(), "`make node-packages` installs curl");
         return println!("skipped: there is no curl");
     }
-    let mut documents = BTreeMap::<String, Vec<Fence>>::new();
-    for fence in fences() {
-        documents.entry(fence.document.clone()).or_default().push(fence);
-    }
-    documents.retain(|document, fences| !script(document, fences).is_empty());
-    if let Ok(only) = env::var("DOCUMENT") {
-        documents.retain(|document, _| *document == only);
-    }
-    let typed = documents.into_iter().map(async |(document, fences)| tokio::spawn(typed(document, fences)).await.unwrap());
+    let typed = sittings().into_iter().map(async |sitting| tokio::spawn(typed(sitting)).await.unwrap());
     let outcomes: Vec<_> = stream::iter(typed).buffer_unordered(2).collect().await;
     let wrong: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-async fn typed(document: String, fences: Vec<Fence>) -> Result<(), String> {
-    let stage = Stage::new(&document, &fences).await;
-    stage.run(&script(&document, &fences)).map(drop).map_err(|complaint| format!("{document}: {complaint}"))
+/// What one reader types on one cluster: a document, or a part of it that begins with an installation of its own.
+fn sittings() -> Vec<Vec<Fence>> {
+    let mut sittings: Vec<Vec<Fence>> = Vec::new();
+    for fence in fences() {
+        let before = sittings.last_mut().filter(|sitting| sitting[0].document == fence.document);
+        match before {
+            Some(sitting) if !installs(&fence) || sitting.last().is_some_and(|last| last.section == fence.section) => {
+                sitting.push(fence);
+            }
+            _ => sittings.push(vec![fence]),
+        }
+    }
+    let only = env::var("DOCUMENT").ok();
+    sittings
+        .retain(|sitting| !script(sitting).is_empty() && only.as_ref().is_none_or(|only| sitting[0].document == *only));
+    sittings
+}
+
+fn installs(fence: &Fence) -> bool {
+    fence.language == "sh" && ["helm install keyset", "-f target/manifests"].iter().any(|how| fence.text.contains(how))
+}
+
+async fn typed(sitting: Vec<Fence>) -> Result<(), String> {
+    let stage = Stage::new(&sitting).await;
+    stage.run(&script(&sitting)).map(drop).map_err(|complaint| format!("{}: {complaint}", sitting[0].place()))
 }
 
 /// An entry of a list that no command begins like is of yesterday.
@@ -64,13 +77,13 @@ fn what_is_not_run_here_is_in_a_document() {
 }
 
 /// What is typed here.
-fn script(document: &str, fences: &[Fence]) -> String {
+fn script(sitting: &[Fence]) -> String {
     let nowhere: Vec<_> = NOWHERE.iter().map(|&(document, beginning, _)| (document, beginning)).collect();
     let mut script = String::new();
     let mut types = false;
-    for fence in fences.iter().filter(|fence| fence.language == "sh") {
+    for fence in sitting.iter().filter(|fence| fence.language == "sh") {
         for command in fence.commands() {
-            if is_listed(ON_A_NODE, document, &command) || is_listed(&nowhere, document, &command) {
+            if [ON_A_NODE, &nowhere].iter().any(|list| is_listed(list, &fence.document, &command)) {
                 continue;
             }
             types |= !is_definition(&command);
@@ -93,7 +106,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new(document: &str, fences: &[Fence]) -> Self {
+    async fn new(sitting: &[Fence]) -> Self {
         let cluster = Cluster::start().await.unwrap();
         let directory = cluster.directory().join("typed");
         fs::create_dir_all(directory.join("bin")).unwrap();
@@ -105,6 +118,7 @@ impl Stage {
         }
         let programs = [
             ("keyset", PathBuf::from(env!("CARGO_BIN_EXE_keyset"))),
+            ("kubectl-keyset", PathBuf::from(env!("CARGO_BIN_EXE_kubectl-keyset"))),
             ("kubectl", cluster.kubectl().expect("KUBEBUILDER_ASSETS lacks kubectl").to_owned()),
             ("helm", TOOLS.join("helm")),
             ("jq", TOOLS.join("jq")),
@@ -112,7 +126,7 @@ impl Stage {
         for (name, path) in programs {
             symlink(path, directory.join("bin").join(name)).unwrap();
         }
-        for fence in fences {
+        for fence in sitting {
             if let Some(name) = fence.file() {
                 fs::write(directory.join(name), &fence.text).unwrap();
             }
@@ -123,11 +137,11 @@ impl Stage {
             let command = stage.command("bash", &["-euc", &format!("{UNTIL_THERE}{process}")]);
             stage.cluster.spawn(name, command).unwrap();
         }
-        if !script(document, fences).contains("helm install keyset") {
+        if !sitting.iter().any(installs) {
             stage.run(INSTALLED).unwrap();
             stage.kid = stage.run("kubectl get keyset login -n auth -o jsonpath='{.status.activeKeyID}'").unwrap();
         }
-        for (_, given) in GIVEN.iter().filter(|(of, _)| *of == document) {
+        for (_, given) in GIVEN.iter().filter(|(of, _)| *of == sitting[0].document) {
             stage.run(given).unwrap();
         }
         stage
@@ -158,6 +172,7 @@ impl Stage {
         command.args(arguments).current_dir(&self.directory);
         let path = format!("{}:{}", self.directory.join("bin").display(), env::var("PATH").unwrap());
         command.env("PATH", path).env("KUBECONFIG", self.cluster.kubeconfig());
+        command.env("APIS", TOOLS.join("apis"));
         command.env("PUBLIC", self.ports[0].to_string()).env("ADMIN", self.ports[1].to_string());
         command
     }
@@ -208,5 +223,11 @@ sed 's/payments/login/' examples/minimal.yaml | kubectl apply -f - -f examples/m
 kubectl wait --for=condition=Ready keyset/login keyset/payments -n auth --timeout=60s
 ";
 /// What a document takes for granted beside that.
-const GIVEN: &[(&str, &str)] =
-    &[("docs/migration.md", "kubectl create secret generic issuer-tls -n auth --from-literal=tls.key=old")];
+const GIVEN: &[(&str, &str)] = &[
+    (
+        "docs/gitops.md",
+        "kubectl create namespace argocd; kubectl apply --server-side -f $APIS/application-crd.yaml -f $APIS/appproject-crd.yaml",
+    ),
+    ("docs/install.md", "kubectl create namespace auth; kubectl create namespace payments"),
+    ("docs/migration.md", "kubectl create secret generic issuer-tls -n auth --from-literal=tls.key=old"),
+];

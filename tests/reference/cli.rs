@@ -8,7 +8,7 @@ use super::plain;
 
 pub(crate) fn page() -> String {
     let mut page = PREFACE.to_owned();
-    for mut command in [keyset_operator::cli::command()] {
+    for mut command in [keyset_operator::cli::command(), keyset_operator::plugin::command()] {
         command.build();
         section(&command, 2, &mut page);
     }
