@@ -10,9 +10,10 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -45,11 +46,11 @@ pub(crate) fn fences() -> Vec<Fence> {
     paths.sort();
     paths
         .iter()
-        .flat_map(|path| fences_of(path.strip_prefix(root).unwrap().to_owned(), &fs::read_to_string(path).unwrap()))
+        .flat_map(|path| fences_of(path.strip_prefix(root).unwrap(), &fs::read_to_string(path).unwrap()))
         .collect()
 }
 
-fn fences_of(document: PathBuf, text: &str) -> Vec<Fence> {
+fn fences_of(document: &Path, text: &str) -> Vec<Fence> {
     let document = document.display().to_string();
     let mut found = Vec::new();
     let mut open: Option<(usize, Fence)> = None;
@@ -113,6 +114,26 @@ fn is_whole(text: &str) -> bool {
     !text.ends_with('\\') && output.status.success() && output.stderr.is_empty()
 }
 
+/// Each document with something in [`ON_A_NODE`], and the script that types it, with the functions that the document defines.
+pub(crate) fn on_a_node() -> BTreeMap<String, String> {
+    let mut scripts = BTreeMap::<String, String>::new();
+    for fence in fences().iter().filter(|fence| fence.language == "sh") {
+        for command in fence.commands() {
+            let takes_pods = is_listed(ON_A_NODE, &fence.document, &command);
+            if takes_pods || is_definition(&command) {
+                *scripts.entry(fence.document.clone()).or_insert(PROLOGUE.to_owned()) += &typed(&command);
+            }
+        }
+    }
+    scripts.retain(|document, _| ON_A_NODE.iter().any(|(of, _)| of == document));
+    scripts
+}
+
+/// As a line of a script that ends at the first failure. grep has looked, also where it finds nothing.
+pub(crate) fn typed(command: &str) -> String {
+    command.to_owned() + if command.contains("| grep ") { " || [ $? = 1 ]\n" } else { "\n" }
+}
+
 /// Whether an entry of a list speaks of a command.
 pub(crate) fn is_listed(list: &[(&str, &str)], document: &str, command: &str) -> bool {
     list.iter().any(|&(of, beginning)| of == document && command.starts_with(beginning))
@@ -123,9 +144,11 @@ pub(crate) fn is_definition(command: &str) -> bool {
     command.lines().next().is_some_and(|line| line.ends_with("() {"))
 }
 
+/// Each part of a pipe must succeed, and whatever a script leaves running ends with it.
+pub(crate) const PROLOGUE: &str = "set -o pipefail; trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
+
 /// Document and beginning of each command that takes Pods.
 pub(crate) const ON_A_NODE: &[(&str, &str)] = &[
-    ("docs/quickstart.md", "kubectl port-forward "),
     ("docs/runbook.md", "kubectl logs "),
     ("docs/runbook.md", "served"),
     ("docs/upgrade.md", "kubectl rollout status "),
@@ -144,4 +167,9 @@ pub(crate) const NOWHERE: &[(&str, &str, &str)] = &[
     ("docs/quickstart.md", "make demo", "as in README.md"),
     ("docs/quickstart.md", "cargo install ", "it takes minutes; the same program is run here"),
     ("docs/quickstart.md", "kind ", "it needs a container engine"),
+    (
+        "docs/quickstart.md",
+        "kubectl port-forward ",
+        "it needs a Pod; `make e2e` does it in `served` of docs/runbook.md",
+    ),
 ];

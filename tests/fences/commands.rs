@@ -6,10 +6,12 @@
 //! server, and nothing waits for Pods. What stands for something of the reader's is replaced: see [`Stage::replace`].
 
 use std::{
-    env, fs,
+    env,
+    fmt::Write as _,
+    fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command},
 };
 
 use futures::{StreamExt, stream};
@@ -17,15 +19,11 @@ use futures::{StreamExt, stream};
 use crate::{
     TOOLS,
     cluster::Cluster,
-    documents::{Fence, NOWHERE, ON_A_NODE, fences, is_definition, is_listed},
+    documents::{self, Fence, NOWHERE, ON_A_NODE, PROLOGUE, fences, is_definition, is_listed},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_does_what_it_says() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        assert!(env::var_os("CI").is_none(), "`make node-packages` installs curl");
-        return println!("skipped: there is no curl");
-    }
     let typed = sittings().into_iter().map(async |sitting| tokio::spawn(typed(sitting)).await.unwrap());
     let outcomes: Vec<_> = stream::iter(typed).buffer_unordered(2).collect().await;
     let wrong: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
@@ -87,10 +85,8 @@ fn script(sitting: &[Fence]) -> String {
                 continue;
             }
             types |= !is_definition(&command);
-            script += &format!("echo '+ {}'\n", fence.place());
-            script += &command;
-            // grep has looked, also where it finds nothing.
-            script += if command.contains("| grep ") { " || [ $? = 1 ]\n" } else { "\n" };
+            writeln!(script, "echo '+ {}'", fence.place()).unwrap();
+            script += &documents::typed(&command);
         }
     }
     if types { script } else { String::new() }
@@ -103,6 +99,8 @@ struct Stage {
     /// Of the first server: the sets, and the report.
     ports: [u16; 2],
     kid: String,
+    /// The cluster ends them.
+    processes: Vec<Child>,
 }
 
 impl Stage {
@@ -119,11 +117,11 @@ impl Stage {
         let programs = [
             ("keyset", PathBuf::from(env!("CARGO_BIN_EXE_keyset"))),
             ("kubectl-keyset", PathBuf::from(env!("CARGO_BIN_EXE_kubectl-keyset"))),
-            ("kubectl", cluster.kubectl().expect("KUBEBUILDER_ASSETS lacks kubectl").to_owned()),
             ("helm", TOOLS.join("helm")),
             ("jq", TOOLS.join("jq")),
         ];
-        for (name, path) in programs {
+        let kubectl = cluster.kubectl().map(|path| ("kubectl", path.to_owned()));
+        for (name, path) in programs.into_iter().chain(kubectl) {
             symlink(path, directory.join("bin").join(name)).unwrap();
         }
         for fence in sitting {
@@ -132,10 +130,10 @@ impl Stage {
             }
         }
         let ports = free_ports();
-        let mut stage = Self { cluster, directory, ports, kid: String::new() };
+        let mut stage = Self { cluster, directory, ports, kid: String::new(), processes: Vec::new() };
         for (name, process) in PROCESSES {
             let command = stage.command("bash", &["-euc", &format!("{UNTIL_THERE}{process}")]);
-            stage.cluster.spawn(name, command).unwrap();
+            stage.processes.push(stage.cluster.spawn(name, command).unwrap());
         }
         if !sitting.iter().any(installs) {
             stage.run(INSTALLED).unwrap();
@@ -205,8 +203,6 @@ fn free_ports() -> [u16; 2] {
 }
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
-/// Whatever a document leaves running ends with it.
-const PROLOGUE: &str = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
 /// Both processes, once there are KeySets.
 const PROCESSES: [(&str, &str); 2] = [
     ("server", "exec keyset server --listen 127.0.0.1:$PUBLIC --admin-listen 127.0.0.1:$ADMIN"),

@@ -11,9 +11,10 @@ mkdir -p $stage/src/charts/keyset
 cp tools/docs/book.toml tools/docs/book.css $stage
 cp -R *.md docs examples crds $stage/src
 cp charts/keyset/README.md $stage/src/charts/keyset
-# The page of a README.md is index.html, and docs/SUMMARY.md speaks of docs/, but the book's of the whole.
+# The page of a README.md is index.html, and so is what shows the contents. docs/SUMMARY.md speaks of docs/, the book's of
+# the whole.
 find $stage/src -name '*.md' | while read -r page; do
-  sed 's#README\.md\([)#]\)#index.md\1#g' "$page" >$stage/page
+  sed -e 's#README\.md\([)#]\)#index.md\1#g' -e 's#(docs/SUMMARY\.md)#(index.md)#g' "$page" >$stage/page
   cp $stage/page "$page"
 done
 find $stage/src -name README.md | while read -r page; do mv "$page" "${page%README.md}index.md"; done
