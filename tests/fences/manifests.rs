@@ -30,15 +30,15 @@ async fn every_manifest_is_taken_by_an_api_server() {
     apply_crds(&client).await.unwrap();
     apply_crds_of_others(&client).await;
     let (mut shown, mut wrong) = (0, Vec::new());
-    for fence in fences().iter().filter(|fence| fence.language == "yaml") {
-        match objects(&fence.text) {
+    for (place, text) in manifests() {
+        match objects(&text) {
             Ok(objects) => {
                 shown += objects.len();
                 for object in objects {
-                    wrong.extend(refusal(&client, &object).await.map(|why| format!("{}: {why}", fence.place())));
+                    wrong.extend(refusal(&client, &object).await.map(|why| format!("{place}: {why}")));
                 }
             }
-            Err(why) => wrong.push(format!("{}: {why}", fence.place())),
+            Err(why) => wrong.push(format!("{place}: {why}")),
         }
     }
     assert!(shown > 50, "the manifests are not found");
@@ -58,7 +58,19 @@ async fn every_manifest_is_taken_by_an_api_server() {
     }
 }
 
-/// What a fence stands for.
+/// Every fence of YAML, and every example that stands for itself.
+fn manifests() -> Vec<(String, String)> {
+    let fences = fences().into_iter().filter(|fence| fence.language == "yaml");
+    let mut found: Vec<(String, String)> = fences.map(|fence| (fence.place(), fence.text)).collect();
+    for path in fs::read_dir("examples").unwrap().map(|file| file.unwrap().path()) {
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            found.push((path.display().to_string(), fs::read_to_string(path).unwrap()));
+        }
+    }
+    found
+}
+
+/// What a text stands for.
 fn objects(text: &str) -> Result<Vec<Value>, String> {
     if let Some(values) = text.strip_prefix("# values.yaml\n") {
         return rendered(values);
@@ -124,18 +136,9 @@ async fn refusal(client: &Client, object: &Value) -> Option<String> {
 
 /// Those of the kinds that documents show.
 async fn apply_crds_of_others(client: &Client) {
-    let wanted: BTreeSet<String> = fences()
-        .iter()
-        .filter(|fence| fence.language == "yaml")
-        .flat_map(|fence| {
-            fence
-                .text
-                .lines()
-                .filter_map(|line| line.trim_start().strip_prefix("kind: "))
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
-        .collect();
+    let texts: Vec<String> = manifests().into_iter().map(|(_, text)| text).collect();
+    let kinds = texts.iter().flat_map(|text| text.lines().filter_map(|line| line.trim_start().strip_prefix("kind: ")));
+    let wanted: BTreeSet<&str> = kinds.collect();
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for file in fs::read_dir(TOOLS.join("apis")).unwrap().map(|file| file.unwrap().path()) {
         if file.extension().is_none_or(|extension| extension != "yaml") {
