@@ -307,6 +307,31 @@ async fn the_signer_in_rust_follows_a_swap_at_once() {
     });
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_authenticates_with_its_key() {
+    let fixture = Fixture::new("client").await;
+    let Some(python) = Interpreter::python(&fixture.directory) else { return };
+    let issuer = fixture.issuers.iter().find(|issuer| issuer.algorithm == Algorithm::ES256).unwrap();
+    let mounted = Mounted::new(fixture.directory.join("mounted"), &signer_entries(&issuer.keys[0]));
+    let mut client = python.start("assertion_for.py", mounted.path());
+    let forms = [(); 2].map(|()| {
+        let form: Value = serde_json::from_str(&client.ask(r#"["shop", "https://login.example.com"]"#)).unwrap();
+        assert_eq!(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        form["client_assertion"].as_str().unwrap().to_owned()
+    });
+    client.finish();
+    let set: jsonwebtoken::jwk::JwkSet = serde_json::from_str(&issuer.document()).unwrap();
+    let mut validation = Validation::new(jsonwebtoken::Algorithm::ES256);
+    validation.set_audience(&["https://login.example.com"]);
+    validation.set_issuer(&["shop"]);
+    let claims = forms.map(|token| {
+        let key = DecodingKey::from_jwk(set.find(&jws::key_id(&token).unwrap()).unwrap()).unwrap();
+        jsonwebtoken::decode::<Value>(&token, &key, &validation).unwrap().claims
+    });
+    assert_eq!(claims[0]["sub"], "shop");
+    assert_ne!(claims[0]["jti"], claims[1]["jti"], "an assertion is good for one request");
+}
+
 #[test]
 fn the_examples_are_of_this_release() {
     for (name, source) in EXAMPLES {
@@ -330,6 +355,11 @@ fn the_documents_show_the_tested_signers() {
     assert!(
         shows(readme, "yaml", include_str!("../examples/minimal.yaml")),
         "README.md must show examples/minimal.yaml"
+    );
+    let clients = include_str!("../docs/client-keys.md");
+    assert!(
+        shows(clients, "python", include_str!("../examples/assertion.py")),
+        "client-keys.md must show assertion.py"
     );
     for (language, name, source) in [
         ("go", "signer.go", include_str!("../examples/signer.go")),

@@ -164,7 +164,7 @@ fn block(language: &str, heading: &str) -> String {
 }
 
 /// What a program makes of it; `None` on a machine without jq.
-fn jq(program: &str, input: &Value) -> Option<Value> {
+pub(crate) fn jq(program: &str, input: &Value) -> Option<Value> {
     let command = Command::new("jq").arg("-c").arg(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut child) = command else {
         println!("skipped: there is no jq");

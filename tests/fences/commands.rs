@@ -222,7 +222,7 @@ kubectl wait --for=condition=Ready keyset/login keyset/payments -n auth --timeou
 const GIVEN: &[(&str, &str)] = &[
     (
         "docs/gitops.md",
-        "kubectl create namespace argocd; kubectl apply --server-side -f $APIS/application-crd.yaml -f $APIS/appproject-crd.yaml",
+        "kubectl create namespace argocd; kubectl apply --server-side -f $APIS/application-crd.yaml -f $APIS/appproject-crd.yaml; kubectl wait --for=condition=Established crd/applications.argoproj.io crd/appprojects.argoproj.io",
     ),
     ("docs/install.md", "kubectl create namespace auth; kubectl create namespace payments"),
     ("docs/migration.md", "kubectl create secret generic issuer-tls -n auth --from-literal=tls.key=old"),

@@ -31,7 +31,7 @@ impl Interpreter {
             let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
             run(Command::new(home.join("bin/python")).args(pip).current_dir(home))
         })?;
-        let directory = scripts(directory.join("python"), &["signer.py", "sign.py", "verify.py"]);
+        let directory = scripts(directory.join("python"), PYTHON);
         Some(Self { program: Some(installed.join("bin/python")), directory })
     }
 
@@ -130,6 +130,9 @@ fn installed(name: &str, pins: &str, commands: Commands<'_>, install: impl Fn(&P
     }
     Some(home)
 }
+
+/// What is run in Python.
+const PYTHON: &[&str] = &["signer.py", "sign.py", "verify.py", "assertion.py", "assertion_for.py"];
 
 /// Command lines that work where a language is installed.
 type Commands<'a> = &'a [&'a [&'a str]];
