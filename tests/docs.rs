@@ -71,7 +71,8 @@ fn links_between_documents_lead_somewhere() {
     let mut links = 0;
     let mut broken = Vec::new();
     for path in documents() {
-        let text = prose(&fs::read_to_string(&path).unwrap());
+        // What is code is no link.
+        let text: String = prose(&fs::read_to_string(&path).unwrap()).split('`').step_by(2).collect();
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
         for target in targets.filter(|target| !target.contains("://")) {
             links += 1;
