@@ -149,6 +149,7 @@ pub(crate) const PROLOGUE: &str = "set -o pipefail; trap 'kill $(jobs -p) 2>/dev
 
 /// Document and beginning of each command that takes Pods.
 pub(crate) const ON_A_NODE: &[(&str, &str)] = &[
+    ("docs/incidents.md", "kubectl get --raw "),
     ("docs/runbook.md", "kubectl logs "),
     ("docs/runbook.md", "served"),
     ("docs/upgrade.md", "kubectl rollout status "),

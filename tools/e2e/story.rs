@@ -155,7 +155,8 @@ impl Story {
         let pod = pods["items"][0]["metadata"]["name"].as_str().ok_or("no server runs")?;
         let scripts = documents::on_a_node();
         for (document, script) in &scripts {
-            let script = script.replace("NAMESPACE", "payments").replace("NAME", "pay").replace("POD", pod);
+            let script = script.replace("/auth/login/", "/payments/pay/").replace("NAMESPACE", "payments");
+            let script = script.replace("NAME", "pay").replace("POD", pod);
             run("bash", &["-euc", &script]).await.map_err(|error| format!("{document}: {error}"))?;
         }
         let documents: Vec<&str> = scripts.keys().map(String::as_str).collect();
