@@ -1,7 +1,7 @@
 //! What the documents tell people to type and to apply: every fence, and the commands in those of `sh`.
 //!
-//! `tests/fences.rs` runs each command on a control plane. What takes Pods is in [`ON_A_NODE`], and `make e2e` runs it. What
-//! nobody runs is in [`NOWHERE`], with the reason.
+//! `tests/fences.rs` applies each manifest and runs each command on a control plane. What takes Pods is in [`ON_A_NODE`], and
+//! `make e2e` runs it. What nobody tries as it stands is in [`NOWHERE`], with the reason.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -87,6 +87,11 @@ impl Fence {
         Some(name)
     }
 
+    /// Whether it is in [`NOWHERE`] as a whole.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.language != "sh" && is_listed(&nowhere(), &self.document, &self.text)
+    }
+
     /// What a shell reads at once: a line, or several that belong together. Comments of their own are left out.
     pub(crate) fn commands(&self) -> Vec<String> {
         let (mut commands, mut open) = (Vec::new(), String::new());
@@ -134,6 +139,11 @@ pub(crate) fn typed(command: &str) -> String {
     command.to_owned() + if command.contains("| grep ") { " || [ $? = 1 ]\n" } else { "\n" }
 }
 
+/// [`NOWHERE`] without the reasons.
+pub(crate) fn nowhere() -> Vec<(&'static str, &'static str)> {
+    NOWHERE.iter().map(|&(document, beginning, _)| (document, beginning)).collect()
+}
+
 /// Whether an entry of a list speaks of a command.
 pub(crate) fn is_listed(list: &[(&str, &str)], document: &str, command: &str) -> bool {
     list.iter().any(|&(of, beginning)| of == document && command.starts_with(beginning))
@@ -155,7 +165,7 @@ pub(crate) const ON_A_NODE: &[(&str, &str)] = &[
     ("docs/upgrade.md", "kubectl rollout status "),
 ];
 
-/// Document, beginning, and why nobody runs it.
+/// Document, beginning of a command or of a fence that is none of `sh`, and why nobody tries it as it stands.
 pub(crate) const NOWHERE: &[(&str, &str, &str)] = &[
     ("README.md", "make demo", "it takes a minute, and its parts have tests of their own"),
     ("README.md", "make test", "it would run itself"),
