@@ -30,6 +30,7 @@ test: cluster flux checks ## Run all tests; needs Rust and, for the control plan
 	cargo test --locked
 
 docs: ## Build the book of all documents into target/book, and follow every link in it.
+	@sh tools/docs/build.sh
 	cargo test --locked --test book
 	@echo 'docs: open target/book/index.html'
 
@@ -82,7 +83,7 @@ cluster: ## Build the control plane for tests if it is not there: the first time
 flux: ## Build the kustomize-controller that the tests run if it is not there: the first time takes minutes.
 	@sh tools/flux/build.sh >/dev/null
 
-checks: ## Build what the chart's tests want (both Helms, promtool, linters) if it is not there: the first time takes minutes.
+checks: ## Build what the tests of chart and documents want (both Helms, promtool, linters, jq) if it is not there: the first time takes minutes.
 	@sh tools/chart/build.sh checks >/dev/null
 
 cluster-up: cluster ## Start a control plane in the background; prints the export KUBECONFIG=... line.
