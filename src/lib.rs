@@ -7,6 +7,7 @@ pub mod controller;
 pub mod jose;
 pub mod key_material;
 pub mod lifecycle;
+pub mod plugin;
 pub mod scope;
 pub mod server;
 pub mod telemetry;

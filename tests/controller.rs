@@ -38,6 +38,8 @@ mod laggards;
 #[path = "controller/manifests.rs"]
 mod manifests;
 mod merge_patch;
+#[path = "controller/plugin/mod.rs"]
+mod plugin;
 #[path = "controller/process.rs"]
 mod process;
 #[path = "controller/processes.rs"]

@@ -12,6 +12,9 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY: &str = "keyset";
 /// The field manager of everything that the operator applies for a KeySet.
 pub const FIELD_MANAGER: &str = "keyset-keyset";
+/// The field manager of what people write through `kubectl keyset`. Flux takes away what managers wrote that begin with
+/// `kubectl`, which would undo an emergency.
+pub const CLI_FIELD_MANAGER: &str = "keyset-cli";
 
 /// The label by which the owner of a Secret lets a KeySet import from it; its value is the name of the KeySet.
 pub const LABEL_IMPORT: &str = "keyset.dev/import";
