@@ -13,6 +13,7 @@ mod error;
 mod output;
 mod session;
 mod status;
+pub mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
