@@ -10,6 +10,12 @@ mod interpreter;
 mod mounted;
 #[path = "interop/responder.rs"]
 mod responder;
+#[path = "interop/signatures.rs"]
+mod signatures;
+#[path = "interop/tokens/mod.rs"]
+mod tokens;
+#[path = "interop/verdicts.rs"]
+mod verdicts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

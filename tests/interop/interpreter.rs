@@ -44,7 +44,7 @@ impl Interpreter {
             let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
             run(Command::new("npm").args(npm).current_dir(home))
         })?;
-        let directory = scripts(directory.join("node"), &["signer.mjs", "sign.mjs", "verify.mjs"]);
+        let directory = scripts(directory.join("node"), &["signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"]);
         std::os::unix::fs::symlink(installed.join("node_modules"), directory.join("node_modules")).unwrap();
         Some(Self { program: "node".into(), directory })
     }
