@@ -13,7 +13,9 @@ mod error;
 mod output;
 mod session;
 mod status;
+mod token;
 pub mod verify;
+mod web;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -50,6 +52,10 @@ struct Arguments {
 enum Verb {
     /// Show KeySets: who signs, what comes next and when, and what people must look at
     Status(status::Arguments),
+    /// Judge a token as a verifier would, and explain each check
+    Verify(Box<verify::Arguments>),
+    /// Sign a test token with the active key, if you may read the Signer Secret
+    Token(token::Arguments),
     /// Print a completion script for bash, zsh or fish
     Completion(completion::Arguments),
 }
@@ -59,6 +65,8 @@ enum Verb {
 enum Answer {
     /// Yes, or done.
     Yes,
+    /// No.
+    No,
 }
 
 type Outcome = Result<Answer, Error>;
@@ -70,6 +78,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match perform(arguments) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(NO),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -84,9 +93,15 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::output)?;
     runtime.block_on(async {
+        if let Verb::Verify(arguments) = &verb {
+            return verify::run(&global, arguments).await;
+        }
         let session = Session::start(&global).await?;
         match verb {
             Verb::Status(arguments) => status::run(&session, &arguments).await,
+            Verb::Token(arguments) => token::run(&session, &arguments).await,
+            // Answered above.
+            Verb::Verify(arguments) => verify::run(&global, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
     })
@@ -108,6 +123,7 @@ fn complain(line: &str) {
 }
 
 const BAD_ARGUMENTS: u8 = 2;
+const NO: u8 = 3;
 const EXIT_CODES: &str =
     "Exit codes: 0 yes or done, 1 it could not be found out or done, 2 bad arguments, 3 the answer is no.";
 

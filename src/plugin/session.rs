@@ -44,6 +44,13 @@ pub(super) struct Session {
     format: Format,
 }
 
+impl Global {
+    /// Writes an answer for which no cluster was asked.
+    pub(super) fn print(&self, report: &impl Report) -> Result<(), Error> {
+        self.output.print(report)
+    }
+}
+
 impl Session {
     pub(super) async fn start(global: &Global) -> Result<Self, Error> {
         let mut config = config(global).await?;
@@ -98,7 +105,7 @@ async fn config(global: &Global) -> Result<Config, Error> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a verb answers as of the moment when it was called")]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
