@@ -67,6 +67,9 @@ async fn edits_are_taken_or_refused() {
         send(&client, http::Request::post(&url), &chain.object).await.unwrap();
         url.insert_str(url.find('?').unwrap(), &format!("/{}", chain.object["metadata"]["name"].as_str().unwrap()));
         for (name, patch, expected) in chain.edits {
+            // A SigningKey has its status with the rest.
+            let is_status = chain.object["kind"] == "KeySet" && patch["status"].is_object();
+            let url = if is_status { url.replacen('?', "/status?", 1) } else { url.clone() };
             let request = http::Request::patch(&url).header("content-type", "application/merge-patch+json");
             let answer = send(&client, request, &patch).await;
             wrong.extend(surprise(answer, expected).map(|what| format!("{}, {name}: {what}", chain.name)));

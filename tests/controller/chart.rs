@@ -91,6 +91,7 @@ fn a_typing_error_in_a_value_is_named() {
         ("image.tga=1", "'/image': additional properties 'tga' not allowed"),
         ("server.replica=3", "'/server': additional properties 'replica' not allowed"),
         ("controller.replicas=0", "'/controller/replicas': minimum: got 0, want 1"),
+        ("issuerHosts.x=auth", "'/issuerHosts/x': got string, want array"),
         ("logging.format=yaml", "'/logging/format': value must be one of 'json', 'text'"),
         ("server.tls.enabled=maybe", "'/server/tls/enabled': got string, want boolean"),
         ("ingress.enabled=true", "ingress.hosts: name at least one host"),
@@ -113,7 +114,8 @@ struct Installed {
 impl Installed {
     /// Looks after `namespaces`; none is the whole cluster.
     async fn new(namespaces: &[&str]) -> Self {
-        let flags = namespaces.iter().map(|namespace| format!("--watch-namespace={namespace}")).collect();
+        let watched = namespaces.iter().map(|namespace| format!("--watch-namespace={namespace}"));
+        let flags = watched.chain([format!("--allow-issuer-host=login.example.com={NAMESPACE}")]).collect();
         let cluster = Arc::new(Cluster::start().await.unwrap());
         let client = cluster.client().await.unwrap();
         let account = |component: &str| Some(format!("system:serviceaccount:{SYSTEM}:keyset-{component}"));
@@ -132,8 +134,8 @@ impl Installed {
     async fn live(self, roles: &str) {
         let Self { mut rig, client } = self;
         rig.controller = Some(rig.new_controller("one", SYSTEM));
-        let retention = json!({"retention": {"historyLimit": 0}});
-        rig.apply(retention).await;
+        let publication = json!({"issuer": "https://login.example.com/some/path"});
+        rig.apply(json!({"retention": {"historyLimit": 0}, "publication": publication})).await;
         let first = rig.until_settled().await;
         for round in 0..3 {
             rig.rotate().await;
