@@ -13,11 +13,17 @@ mod jws;
 mod mounted;
 #[path = "interop/responder.rs"]
 mod responder;
+#[path = "interop/signatures.rs"]
+mod signatures;
 #[path = "../examples/signer.rs"]
 #[allow(missing_docs, unreachable_pub, clippy::missing_errors_doc, reason = "it is a module of its reader's")]
 mod signer;
 #[path = "interop/swaps.rs"]
 mod swaps;
+#[path = "interop/tokens/mod.rs"]
+mod tokens;
+#[path = "interop/verdicts.rs"]
+mod verdicts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,6 +6,10 @@
 mod plan;
 #[path = "status.rs"]
 mod status;
+#[path = "token.rs"]
+mod token;
+#[path = "verify.rs"]
+mod verify;
 
 use std::process::{Command, Stdio};
 
