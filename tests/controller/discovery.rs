@@ -57,17 +57,16 @@ impl Trust {
         Self { authority, certificate, key: write("tls.key", server_key.serialize_pem()), directory }
     }
 
-    /// Structured authentication (Kubernetes 1.34, v1): JSON is YAML.
+    /// Structured authentication as the document shows it, for this issuer.
     fn authentication(&self, issuer: &str) -> String {
-        let authority = fs::read_to_string(&self.authority).unwrap();
-        let config = json!({
-            "apiVersion": "apiserver.config.k8s.io/v1",
-            "kind": "AuthenticationConfiguration",
-            "jwt": [{
-                "issuer": { "url": issuer, "certificateAuthority": authority, "audiences": [AUDIENCE] },
-                "claimMappings": { "username": { "claim": "sub", "prefix": "keyset:" } },
-            }],
-        });
+        let page = include_str!("../../docs/issuers.md");
+        let shown = page.split("```yaml\n# --authentication-config\n").nth(1).unwrap().split("```").next().unwrap();
+        let mut config: Value = serde_yaml::from_str(shown).unwrap();
+        let expected = config["jwt"][0]["issuer"].as_object_mut().unwrap();
+        assert_eq!(expected["audiences"], json!([AUDIENCE]));
+        expected["url"] = json!(issuer);
+        expected["certificateAuthority"] = json!(fs::read_to_string(&self.authority).unwrap());
+        // JSON is YAML.
         let path = self.directory.join("authentication.yaml");
         fs::write(&path, config.to_string()).unwrap();
         format!("--authentication-config={}", path.display())
@@ -123,7 +122,7 @@ async fn everybody_takes(
         assert_eq!(script.finish(), ["oidc alice", "oauth2 alice"]);
     }
     // The API server looks for an issuer that was not there at its start every ten seconds.
-    until("a user", async || user(cluster, token).await.filter(|user| user == "keyset:alice")).await;
+    until("a user", async || user(cluster, token).await.filter(|user| user == "login:alice")).await;
 }
 
 /// What `kubectl auth whoami` says to that token.
