@@ -35,6 +35,8 @@ mod foreign;
 mod guides;
 #[path = "controller/health.rs"]
 mod health;
+#[path = "controller/incidents.rs"]
+mod incidents;
 #[path = "interop/interpreter.rs"]
 mod interpreter;
 #[path = "controller/issuers.rs"]
