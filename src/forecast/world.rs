@@ -123,8 +123,8 @@ impl World {
             Effect::ApplyConfigMap { set, digest, revision, issuer, .. } => {
                 let (fence, set, digest, revision) = (self.fence(), Some(set), Some(digest), Some(revision));
                 let ownership = Ownership::AsWanted;
-                let content = ConfigMapContent { fence, digest, set, revision, issuer, ownership };
-                self.observed.published = Published::Ours(content);
+                self.observed.published =
+                    Published::Ours(ConfigMapContent { fence, digest, set, revision, issuer, ownership });
             }
             Effect::RebuildKeySecret { key, .. } => {
                 let stored = PrivateHalf::Stored(self.fence());

@@ -3,8 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     sync::{Arc, LazyLock},
 };
@@ -104,23 +103,6 @@ fn a_typing_error_in_a_value_is_named() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(named), "{value}: {said}");
     }
-}
-
-/// Blocks of YAML that begin with `# values.yaml`.
-#[test]
-fn the_values_in_the_documents_are_taken() {
-    let mut shown = 0;
-    for page in fs::read_dir("docs").unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file()) {
-        let text = fs::read_to_string(&page).unwrap();
-        for values in text.split("```yaml\n# values.yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
-            let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shown-values.yaml");
-            fs::write(&file, values).unwrap();
-            let output = helm().args(["template", "keyset", CHART, "--values"]).arg(&file).output().unwrap();
-            assert!(output.status.success(), "{}: {}", page.display(), String::from_utf8_lossy(&output.stderr));
-            shown += 1;
-        }
-    }
-    assert!(shown >= 3, "the blocks are not found");
 }
 
 /// A cluster with the chart in it, and two servers that run with its rights.

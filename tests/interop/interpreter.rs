@@ -49,7 +49,8 @@ impl Interpreter {
             let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
             run(Command::new("npm").args(npm).current_dir(home))
         })?;
-        let directory = scripts(directory.join("node"), &["discover.mjs", "signer.mjs", "sign.mjs", "verify.mjs"]);
+        const SCRIPTS: &[&str] = &["discover.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
+        let directory = scripts(directory.join("node"), SCRIPTS);
         std::os::unix::fs::symlink(installed.join("node_modules"), directory.join("node_modules")).unwrap();
         Some(Self { program: Some("node".into()), directory, authority: None })
     }

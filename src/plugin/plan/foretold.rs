@@ -203,7 +203,7 @@ fn published(forecast: &Forecast, cause: &PublishCause, count: usize) -> (Action
             let names: Vec<String> = removed.iter().map(|kid| name(kid).unwrap_or_else(|| kid.to_string())).collect();
             (Action::Publish, format!("publish the set without {} ({count} keys)", names.join(", ")))
         }
-        PublishCause::Issuer => (Action::Publish, "note the issuer in the JWKS ConfigMap".to_owned()),
+        PublishCause::Issuer => (Action::Publish, "publish the set under its issuer".to_owned()),
         PublishCause::Repair => (Action::Repair, "write the JWKS ConfigMap again".to_owned()),
     }
 }

@@ -6,6 +6,12 @@
 mod plan;
 #[path = "status.rs"]
 mod status;
+#[path = "token.rs"]
+mod token;
+#[path = "verify.rs"]
+mod verify;
+#[path = "why.rs"]
+mod why;
 
 use std::process::{Command, Stdio};
 
