@@ -13,6 +13,7 @@ mod error;
 mod output;
 mod session;
 mod status;
+mod timeline;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -49,6 +50,8 @@ struct Arguments {
 enum Verb {
     /// Show KeySets: who signs, what comes next and when, and what people must look at
     Status(status::Arguments),
+    /// Show the life of each key, past and planned; -o svg and -o html draw it
+    Timeline(timeline::Arguments),
     /// Print a completion script for bash, zsh or fish
     Completion(completion::Arguments),
 }
@@ -67,6 +70,10 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    if arguments.global.output.is_picture() && !matches!(arguments.verb, Verb::Timeline(_)) {
+        complain(output::NO_PICTURE);
+        return ExitCode::from(BAD_ARGUMENTS);
+    }
     match perform(arguments) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Err(error) => {
@@ -86,6 +93,7 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
         let session = Session::start(&global).await?;
         match verb {
             Verb::Status(arguments) => status::run(&session, &arguments).await,
+            Verb::Timeline(arguments) => timeline::run(&session, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
     })

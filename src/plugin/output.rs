@@ -25,14 +25,24 @@ pub(super) enum Format {
     Json,
     /// For programs
     Yaml,
+    /// A picture (timeline)
+    Svg,
+    /// A page with a picture (timeline)
+    Html,
 }
 
 impl Format {
+    /// Whether it is drawn: only a verb that has something to draw knows it.
+    pub(super) fn is_picture(self) -> bool {
+        matches!(self, Self::Svg | Self::Html)
+    }
+
     pub(super) fn print(self, report: &impl Report) -> Result<(), Error> {
         let text = match self {
             Self::Table => report.to_string(),
             Self::Json => serde_json::to_string_pretty(report).map_err(|error| Error::Io(error.to_string()))? + "\n",
             Self::Yaml => serde_saphyr::to_string(report).map_err(|error| Error::Io(error.to_string()))?,
+            Self::Svg | Self::Html => return Err(Error::Refused(NO_PICTURE.to_owned())),
         };
         print(&text)
     }
@@ -45,6 +55,13 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Error::output),
     }
+}
+
+/// How wide the answer may be.
+pub(super) fn columns() -> usize {
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    asked.or_else(seen).unwrap_or(USUAL_COLUMNS).clamp(LEAST_COLUMNS, MOST_COLUMNS)
 }
 
 /// Columns as wide as their widest cell, in kubectl's manner. The last one may be of any length.
@@ -135,6 +152,11 @@ pub(super) fn length(length: SignedDuration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// What a verb without a picture says of one.
+pub(super) const NO_PICTURE: &str = "this verb draws nothing: -o svg and -o html are for timeline";
+const USUAL_COLUMNS: usize = 80;
+const LEAST_COLUMNS: usize = 60;
+const MOST_COLUMNS: usize = 240;
 const GAP: usize = 3;
 
 #[cfg(test)]
