@@ -10,7 +10,9 @@
 
 mod completion;
 mod error;
+mod observed;
 mod output;
+mod plan;
 mod session;
 mod status;
 mod timeline;
@@ -50,6 +52,8 @@ struct Arguments {
 enum Verb {
     /// Show KeySets: who signs, what comes next and when, and what people must look at
     Status(status::Arguments),
+    /// Foretell what an edit would do, or what is ahead without one; exit code 3 if the API server would refuse it
+    Plan(plan::Arguments),
     /// Show the life of each key, past and planned; -o svg and -o html draw it
     Timeline(timeline::Arguments),
     /// Print a completion script for bash, zsh or fish
@@ -61,6 +65,8 @@ enum Verb {
 enum Answer {
     /// Yes, or done.
     Yes,
+    /// No.
+    No,
 }
 
 type Outcome = Result<Answer, Error>;
@@ -76,6 +82,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     match perform(arguments) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(ANSWER_IS_NO),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -93,6 +100,7 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
         let session = Session::start(&global).await?;
         match verb {
             Verb::Status(arguments) => status::run(&session, &arguments).await,
+            Verb::Plan(arguments) => plan::run(&session, &arguments).await,
             Verb::Timeline(arguments) => timeline::run(&session, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
@@ -115,6 +123,7 @@ fn complain(line: &str) {
 }
 
 const BAD_ARGUMENTS: u8 = 2;
+const ANSWER_IS_NO: u8 = 3;
 const EXIT_CODES: &str =
     "Exit codes: 0 yes or done, 1 it could not be found out or done, 2 bad arguments, 3 the answer is no.";
 

@@ -29,7 +29,10 @@ impl Display for Html<'_> {
             "<div class=\"wide\">\n<table>\n<thead><tr><th>Key</th><th>Part of its life</th><th>From</th><th>Until</th><th>Length</th></tr></thead>"
         )?;
         timeline.shown().try_for_each(|life| key(f, timeline, life))?;
-        writeln!(f, "</table>\n</div>\n</body>\n</html>")
+        writeln!(f, "</table>\n</div>")?;
+        let granted = timeline.assumptions.iter();
+        granted.map(|it| escape(it)).try_for_each(|it| writeln!(f, "<p>Taken for granted: {it}.</p>"))?;
+        writeln!(f, "</body>\n</html>")
     }
 }
 

@@ -33,10 +33,10 @@ pub(super) struct Arguments {
     #[arg(value_name = "NAME")]
     name: String,
     /// How far to look back, e.g. 36h or 60d [default: as far as ahead, if the keys of today are that old]
-    #[arg(long, value_name = "LENGTH", value_parser = window::length, hide_default_value = true)]
+    #[arg(long, value_name = "DURATION", value_parser = output::parse_length, hide_default_value = true)]
     since: Option<SignedDuration>,
     /// How far to look ahead, e.g. 36h or 60d [default: until the key that signs now has left]
-    #[arg(long, value_name = "LENGTH", value_parser = window::length, hide_default_value = true)]
+    #[arg(long, value_name = "DURATION", value_parser = output::parse_length, hide_default_value = true)]
     until: Option<SignedDuration>,
 }
 

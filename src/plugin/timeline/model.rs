@@ -25,6 +25,8 @@ pub(super) struct Timeline {
     pub(super) until: Timestamp,
     /// By their sequence.
     pub(super) keys: Vec<Life>,
+    /// What is taken for granted.
+    pub(super) assumptions: Vec<String>,
 }
 
 /// The life of one key.
@@ -164,7 +166,7 @@ impl Timeline {
     /// What is planned within the window, in its order.
     pub(super) fn planned(&self) -> Vec<(Timestamp, Step<'_>)> {
         let mut steps: Vec<(Timestamp, Step<'_>)> = self.keys.iter().flat_map(Life::steps).collect();
-        steps.retain(|(time, _)| *time > self.now && *time >= self.from && *time <= self.until);
+        steps.retain(|(time, _)| *time >= self.now && *time >= self.from && *time <= self.until);
         steps.sort_by_key(|(time, _)| *time);
         steps
     }

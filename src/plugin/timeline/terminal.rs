@@ -40,7 +40,8 @@ impl Display for Terminal<'_> {
         for guard in guards(self.timeline) {
             writeln!(f, "{QUIET}{guard}{QUIET:#}")?;
         }
-        self.plan(f)
+        self.plan(f)?;
+        self.timeline.assumptions.iter().try_for_each(|it| writeln!(f, "{DOUBTFUL}Taken for granted:{DOUBTFUL:#} {it}"))
     }
 }
 

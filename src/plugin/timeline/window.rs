@@ -64,29 +64,4 @@ fn before(time: Timestamp, length: SignedDuration) -> Timestamp {
     time.checked_sub(length).unwrap_or(Timestamp::MIN)
 }
 
-/// A length like `60d`, `36h`, `1h30m` or `90s`, up to ten years.
-pub(super) fn length(text: &str) -> Result<SignedDuration, String> {
-    let refused = || format!("{text:?} is not a length like 60d, 36h or 90s");
-    let length: SignedDuration = match text.strip_suffix('d') {
-        Some(days) => SignedDuration::from_hours(24 * days.parse::<u16>().map(i64::from).map_err(|_| refused())?),
-        None => text.parse::<crate::api::Duration>().map_err(|_| refused())?.length(),
-    };
-    if length > SignedDuration::ZERO && length <= LONGEST { Ok(length) } else { Err(refused()) }
-}
-
 const SHORTEST: SignedDuration = SignedDuration::from_secs(5);
-const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3660);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_read_as_people_write_them() {
-        assert_eq!(length("60d"), Ok(SignedDuration::from_hours(1440)));
-        assert_eq!(length("1h30m"), Ok(SignedDuration::from_mins(90)));
-        for text in ["", "0d", "0s", "-1d", "99999d", "d", "1.5d", "tomorrow"] {
-            assert!(length(text).is_err(), "{text}");
-        }
-    }
-}

@@ -45,7 +45,15 @@ impl Set {
         let snapshots: Vec<Snapshot> = [now].into_iter().chain(times).map(|time| self.snapshot(now, time)).collect();
         let keys = lives(&snapshots, &self.spec);
         let (from, until) = window(asked, &keys, now, horizon(asked, &self.spec, now));
-        Timeline { namespace: "auth".to_owned(), name: self.name.clone(), now, from, until, keys }
+        Timeline {
+            namespace: "auth".to_owned(),
+            name: self.name.clone(),
+            now,
+            from,
+            until,
+            keys,
+            assumptions: Vec::new(),
+        }
     }
 
     /// Published, ready, active, retired, destroyed, removed.

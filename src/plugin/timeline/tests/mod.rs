@@ -1,5 +1,6 @@
 //! The three renderers: what they show, word for word, and laws that hold for any set.
 
+mod docs;
 mod fixtures;
 mod laws;
 mod lives;
