@@ -22,6 +22,7 @@ pub(super) fn picture(timeline: &Timeline) -> Picture {
     let top = canvas.legend(74.0) + 30.0;
     let bottom = (0..lives.len()).fold(top, |bottom, _| bottom + ROW) + 4.0;
     canvas.scale(top, bottom);
+    canvas.switches(&lives, top);
     let mut y = top;
     for life in &lives {
         canvas.row(life, y);
@@ -81,7 +82,7 @@ impl Canvas<'_> {
         y + 14.0
     }
 
-    /// Ticks below, and where one key takes over from another.
+    /// Ticks below, and a line for each.
     fn scale(&mut self, top: f64, bottom: f64) {
         let right = WIDTH - PADDING;
         for tick in self.axis.ticks(LETTER) {
@@ -94,12 +95,21 @@ impl Canvas<'_> {
             }
         }
         self.add("axis", Shape::Line { from: (self.left, bottom), to: (right, bottom) }, None);
-        let switches = |life: &Life| life.activations().map(|time| (life.name.clone(), time)).collect::<Vec<_>>();
-        for (name, time) in self.timeline.shown().flat_map(switches) {
-            if time > self.timeline.from && time < self.timeline.until {
+    }
+
+    /// Where one key takes over from another: from the row of the one to that of the other.
+    fn switches(&mut self, lives: &[&Life], top: f64) {
+        let row = |index: usize| (0..index).fold(top, |y, _| y + ROW);
+        for (index, life) in lives.iter().enumerate() {
+            for time in life.activations().filter(|time| *time > self.timeline.from && *time < self.timeline.until) {
+                let signed_until_then = |life: &&Life| {
+                    life.spans.iter().any(|span| span.stage == Stage::Active && span.until == Some(time))
+                };
+                let other = lives.iter().position(signed_until_then).unwrap_or(index);
+                let (first, last) = (row(index.min(other)), row(index.max(other)) + BAR);
+                let tip = format!("{} takes over, {}", life.name, second(time));
                 let x = self.x(time);
-                let tip = format!("{name} takes over, {}", second(time));
-                self.add("switch", Shape::Line { from: (x, top - 6.0), to: (x, bottom) }, Some(tip));
+                self.add("switch", Shape::Line { from: (x, first - 6.0), to: (x, last) }, Some(tip));
             }
         }
     }
@@ -167,6 +177,9 @@ impl Canvas<'_> {
         let Some((from, until)) = self.timeline.clip(guard.from, Some(guard.until)) else { return };
         let seams = guard.seams().into_iter().filter(|time| *time > from && *time < until);
         let legs: Vec<f64> = [from].into_iter().chain(seams).chain([until]).map(|time| self.x(time)).collect();
+        if self.x(until) - self.x(from) < NARROWEST {
+            return;
+        }
         let letters = guard.letters();
         let full = guard.lengths().map(|lengths| format!("{letters} = {lengths}"));
         let tip = format!("{}: {} to {}", full.as_deref().unwrap_or(&letters), second(guard.from), second(guard.until));
@@ -307,6 +320,8 @@ const ROW: f64 = 62.0;
 const BAR: f64 = 26.0;
 /// No stage is too short to be seen.
 const SHORTEST: f64 = 2.0;
+/// No bracket is worth its words below that.
+const NARROWEST: f64 = 5.0;
 const NAME: f64 = 13.0;
 const SMALL: f64 = 12.0;
 /// How much wider bold letters are.

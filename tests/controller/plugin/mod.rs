@@ -4,6 +4,8 @@
 
 #[path = "status.rs"]
 mod status;
+#[path = "timeline.rs"]
+mod timeline;
 
 use std::process::{Command, Stdio};
 
