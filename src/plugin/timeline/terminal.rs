@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::axis::Axis;
 use super::model::{Guard, Life, Stage, Timeline};
-use super::text::{elide, range};
+use super::text::{elide, range, wrap};
 use crate::plugin::output::{BAD, Cell, DOUBTFUL, GOOD, QUIET, STRONG, Table, relative};
 
 /// A timeline for a terminal of that many columns.
@@ -37,11 +37,13 @@ impl Display for Terminal<'_> {
             writeln!(f, "{label:gutter$}{}", rows.row(life))?;
         }
         writeln!(f, "\n{}", self.legend())?;
-        for guard in guards(self.timeline) {
-            writeln!(f, "{QUIET}{guard}{QUIET:#}")?;
+        for line in guards(self.timeline).iter().flat_map(|guard| wrap(guard, self.columns)) {
+            writeln!(f, "{QUIET}{line}{QUIET:#}")?;
         }
         self.plan(f)?;
-        self.timeline.assumptions.iter().try_for_each(|it| writeln!(f, "{DOUBTFUL}Taken for granted:{DOUBTFUL:#} {it}"))
+        let granted = self.timeline.assumptions.iter().map(|it| format!("Taken for granted: {it}"));
+        let lines = granted.flat_map(|it| wrap(&it, self.columns));
+        lines.map(|line| format!("{DOUBTFUL}{line}{DOUBTFUL:#}\n")).try_for_each(|line| f.write_str(&line))
     }
 }
 

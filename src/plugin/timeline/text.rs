@@ -12,6 +12,18 @@ pub(super) fn elide(text: &str, most: usize) -> String {
     text.chars().take(head).chain(['…']).chain(text.chars().skip(count - tail)).collect()
 }
 
+/// Lines of at most so many letters, if its words are not longer.
+pub(super) fn wrap(text: &str, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut().filter(|line| line.chars().count() + 1 + word.chars().count() <= most) {
+            Some(line) => line.extend([" ", word]),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A window of time, as finely as it needs.
 pub(super) fn range(from: Timestamp, until: Timestamp) -> String {
     let short = until.duration_since(from) < SignedDuration::from_hours(1);
@@ -58,6 +70,12 @@ mod tests {
     fn the_end_of_a_name_stays() {
         assert_eq!(elide("payments-1", 18), "payments-1");
         assert_eq!(elide("a-very-long-name-of-a-set-12", 10), "a-ve…et-12");
+    }
+
+    #[test]
+    fn words_move_to_the_next_line() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("longer than that", 5), ["longer", "than", "that"]);
     }
 
     #[test]

@@ -21,7 +21,9 @@ async fn timeline_shows_the_life_of_each_key() {
         "publication": { "maxDelay": "5m" },
     }))
     .await;
-    rig.until_condition("StandbyReady=False/WaitingForVerifierCaches").await;
+    for condition in ["Ready=True", "Published=True", "StandbyReady=False/WaitingForVerifierCaches"] {
+        rig.until_condition(condition).await;
+    }
     let drawn = rig.kubectl_keyset(&["timeline", SET]).ok();
     assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
     insta::assert_snapshot!("timeline_of_months", tidy(&without_dates(&drawn)));
@@ -51,9 +53,8 @@ async fn timeline_foretells_what_then_happens() {
     rig.until_settled().await;
     rig.rotate().await;
     until("pay-2 signs", async || (rig.status().await["activeKeyName"] == "pay-2").then_some(())).await;
-    let timeline = || -> Value {
-        serde_json::from_str(&rig.kubectl_keyset(&["timeline", SET, "-o", "json"]).ok()).unwrap()
-    };
+    let timeline =
+        || -> Value { serde_json::from_str(&rig.kubectl_keyset(&["timeline", SET, "-o", "json"]).ok()).unwrap() };
     let foretold = timeline();
     assert_eq!(stages(&foretold["keys"][0]), ["Active", "Retiring"]);
     let end = |timeline: &Value| -> jiff::Timestamp {
