@@ -53,13 +53,17 @@ fn no_text_lies_on_another_or_outside() {
     ];
     let pictures: Vec<String> = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
     // What must be found: a text on another one, and one that leaves its picture.
-    let faulty = "<svg width=\"90\" height=\"40\"><text x=\"9\" y=\"20\">one</text><text x=\"12\" y=\"22\">two</text>\
+    let seeded = "<svg width=\"90\" height=\"40\"><text x=\"9\" y=\"20\">one</text><text x=\"12\" y=\"22\">two</text>\
         <text x=\"80\" y=\"20\">three</text></svg>";
-    let page = browser.page("texts.html", &format!("{}{faulty}<pre id=\"found\"></pre>{MEASURE}", pictures.concat()));
-    let document = browser.run(&page, Scheme::Light, &["--dump-dom"]);
-    let found = document.split("<pre id=\"found\">").nth(1).unwrap().split("</pre>").next().unwrap();
-    let faults: Vec<&str> = found.lines().collect();
-    assert_eq!(faults, [&*format!("{}: one on two", files.len()), &*format!("{}: three outside", files.len())]);
+    // As it is here, and in the widest font that is usual.
+    for style in ["", "<style>svg text { font-family: 'DejaVu Sans'; }</style>"] {
+        let body = format!("{}{seeded}{style}<pre id=\"found\"></pre>{MEASURE}", pictures.concat());
+        let document = browser.run(&Browser::page("texts.html", &body), Scheme::Light, &["--dump-dom"]);
+        let found = document.split("<pre id=\"found\">").nth(1).unwrap().split("</pre>").next().unwrap();
+        let faults: Vec<&str> = found.lines().collect();
+        let index = files.len();
+        assert_eq!(faults, [format!("{index}: one on two"), format!("{index}: three outside")], "{style}");
+    }
 }
 
 /// Chromium without a window.
@@ -70,12 +74,12 @@ struct Browser {
 impl Browser {
     fn find() -> Option<Self> {
         let path = env::var_os("PATH").unwrap_or_default();
-        let named = env::var_os("CHROMIUM").map(PathBuf::from);
+        let given = env::var_os("CHROMIUM").map(PathBuf::from);
         let names = ["chromium", "chromium-browser", "google-chrome"];
         let installed = || {
             env::split_paths(&path).flat_map(|directory| names.map(|name| directory.join(name))).find(|it| it.is_file())
         };
-        let program = named.or_else(installed);
+        let program = given.or_else(installed);
         if program.is_none() {
             assert!(
                 env::var("CI").as_deref() != Ok("true"),
@@ -106,7 +110,7 @@ impl Browser {
         colours
     }
 
-    fn page(&self, name: &str, body: &str) -> PathBuf {
+    fn page(name: &str, body: &str) -> PathBuf {
         let path = directory().join(name);
         fs::write(&path, format!("<!doctype html><meta charset=\"utf-8\"><body>{body}</body>")).unwrap();
         path

@@ -65,9 +65,8 @@ impl Step {
     /// In letters.
     fn label_length(self) -> f64 {
         match self {
-            Self::Seconds(..MINUTE) => 8.0,
+            Self::Seconds(..MINUTE) | Self::Months(..12) => 8.0,
             Self::Seconds(_) => 6.0,
-            Self::Months(..12) => 8.0,
             Self::Months(_) => 4.0,
         }
     }
@@ -154,3 +153,45 @@ const STEPS: [Step; 31] = [
     Step::Months(120),
     Step::Months(1200),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(from: &str, until: &str) -> Vec<String> {
+        let axis = Axis::new(from.parse().unwrap(), until.parse().unwrap(), 60.0);
+        axis.ticks(1.0).into_iter().map(|tick| tick.label).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_from_seconds_to_centuries() {
+        let seconds = labels("2026-01-31T23:59:50.5Z", "2026-02-01T00:00:12Z");
+        assert_eq!(seconds, ["23:59:55", "00:00:00", "00:00:05", "00:00:10"]);
+        assert_eq!(
+            labels("2026-01-31T22:10:00Z", "2026-02-01T01:40:00Z"),
+            ["22:30", "23:00", "23:30", "Feb 1", "00:30", "01:00", "01:30"]
+        );
+        assert_eq!(
+            labels("2026-01-01T05:00:00Z", "2026-02-10T00:00:00Z"),
+            ["Jan 5", "Jan 12", "Jan 19", "Jan 26", "Feb 2", "Feb 9"]
+        );
+        assert_eq!(
+            labels("2026-01-02T00:00:00Z", "2026-12-24T00:00:00Z"),
+            ["Mar 2026", "May 2026", "Jul 2026", "Sep 2026", "Nov 2026"]
+        );
+        assert_eq!(
+            labels("2026-01-02T00:00:00Z", "2033-12-24T00:00:00Z"),
+            ["2027", "2028", "2029", "2030", "2031", "2032", "2033"]
+        );
+    }
+
+    #[test]
+    fn a_time_outside_lies_at_an_end() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let axis = Axis::new(at("2026-01-01T00:00:00Z"), at("2026-01-03T00:00:00Z"), 10.0);
+        let places =
+            ["2025-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2027-01-01T00:00:00Z"].map(|time| axis.at(at(time)));
+        assert!(places.iter().zip([0.0, 5.0, 10.0]).all(|(place, wanted)| (place - wanted).abs() < 1e-9), "{places:?}");
+        assert!(Axis::new(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z"), 10.0).ticks(1.0).is_empty());
+    }
+}

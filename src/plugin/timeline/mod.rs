@@ -1,10 +1,11 @@
 //! `timeline`: the life of each key of a set, past and planned, in the terminal or as one self-contained picture.
 //!
-//! [`source`] turns what was read and what is foretold into snapshots, [`model`] makes lives of them, and three pure
-//! renderers draw those: [`terminal`], [`svg`], [`html`]. A renderer knows no clock, no client and no rule.
+//! [`source`] turns what was read and what is foretold into snapshots, [`lives`] makes a [`model`] of them, and three pure
+//! renderers draw that: [`terminal`], [`svg`], [`html`]. A renderer knows no clock, no client and no rule.
 
 mod axis;
 mod html;
+mod lives;
 mod model;
 mod picture;
 mod source;

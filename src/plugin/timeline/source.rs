@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::Arguments;
-use super::model::{Seen, Snapshot, Timeline, lives};
+use super::lives::{Seen, Snapshot, lives};
+use super::model::Timeline;
 use super::window::{Asked, horizon, window};
 use crate::api::{KeyStatus, Lifecycle, PrivateKeyState};
 use crate::forecast::{Forecast, Step, forecast};

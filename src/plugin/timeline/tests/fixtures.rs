@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::model::{Seen, Snapshot, Timeline, lives};
+use super::super::lives::{Seen, Snapshot, lives};
+use super::super::model::Timeline;
 use super::super::window::{Asked, horizon, window};
 use crate::api::{KeySetSpec, Lifecycle, Origin, PrivateKeyState};
 use crate::jose::{Algorithm, KeyId};

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::model::{Life, Seen, Snapshot, Stage, lives};
+use super::super::lives::{Seen, Snapshot, lives};
+use super::super::model::{Life, Stage};
 use super::super::window::Asked;
 use super::fixtures::{Set, hours, seen};
 use crate::api::{KeySetSpec, Lifecycle, Origin, PrivateKeyState};
