@@ -33,6 +33,8 @@ mod foreign;
 mod guides;
 #[path = "controller/health.rs"]
 mod health;
+#[path = "controller/incidents.rs"]
+mod incidents;
 #[path = "controller/laggards.rs"]
 mod laggards;
 #[path = "controller/manifests.rs"]
