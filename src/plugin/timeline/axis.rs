@@ -167,22 +167,12 @@ mod tests {
     fn ticks_are_round_from_seconds_to_centuries() {
         let seconds = labels("2026-01-31T23:59:50.5Z", "2026-02-01T00:00:12Z");
         assert_eq!(seconds, ["23:59:55", "00:00:00", "00:00:05", "00:00:10"]);
-        assert_eq!(
-            labels("2026-01-31T22:10:00Z", "2026-02-01T01:40:00Z"),
-            ["22:30", "23:00", "23:30", "Feb 1", "00:30", "01:00", "01:30"]
-        );
-        assert_eq!(
-            labels("2026-01-01T05:00:00Z", "2026-02-10T00:00:00Z"),
-            ["Jan 5", "Jan 12", "Jan 19", "Jan 26", "Feb 2", "Feb 9"]
-        );
-        assert_eq!(
-            labels("2026-01-02T00:00:00Z", "2026-12-24T00:00:00Z"),
-            ["Mar 2026", "May 2026", "Jul 2026", "Sep 2026", "Nov 2026"]
-        );
-        assert_eq!(
-            labels("2026-01-02T00:00:00Z", "2033-12-24T00:00:00Z"),
-            ["2027", "2028", "2029", "2030", "2031", "2032", "2033"]
-        );
+        assert_eq!(labels("2026-01-31T22:10:00Z", "2026-02-01T01:40:00Z"), ["23:00", "Feb 1", "01:00"]);
+        let weeks = labels("2026-01-01T05:00:00Z", "2026-02-10T00:00:00Z");
+        assert_eq!(weeks, ["Jan 5", "Jan 12", "Jan 19", "Jan 26", "Feb 2", "Feb 9"]);
+        let quarters = labels("2026-01-02T00:00:00Z", "2026-12-24T00:00:00Z");
+        assert_eq!(quarters, ["Apr 2026", "Jul 2026", "Oct 2026"]);
+        assert_eq!(labels("2026-01-02T00:00:00Z", "2033-12-24T00:00:00Z"), ["2028", "2030", "2032"]);
     }
 
     #[test]
@@ -192,6 +182,5 @@ mod tests {
         let places =
             ["2025-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2027-01-01T00:00:00Z"].map(|time| axis.at(at(time)));
         assert!(places.iter().zip([0.0, 5.0, 10.0]).all(|(place, wanted)| (place - wanted).abs() < 1e-9), "{places:?}");
-        assert!(Axis::new(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z"), 10.0).ticks(1.0).is_empty());
     }
 }

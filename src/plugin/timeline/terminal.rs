@@ -62,14 +62,20 @@ impl Terminal<'_> {
                 stages.push(span.stage);
             }
         }
-        let mut line = String::new();
+        let (mut text, mut length) = (String::new(), 0);
         for stage in STAGES.into_iter().filter(|stage| stages.contains(stage)) {
-            let (style, (past, planned)) = (style(stage), letters(stage));
-            let gap = if line.is_empty() { "" } else { "  " };
+            let (style, (past, planned), word) = (style(stage), letters(stage), stage.word());
+            let room = SWATCH + word.chars().count();
+            let gap = match length {
+                0 => "",
+                _ if length + 2 + room <= self.columns => "  ",
+                _ => "\n",
+            };
+            length = if gap == "  " { length + 2 + room } else { room };
             // A String takes everything.
-            let _ = write!(line, "{gap}{style}{past}{past}{planned}{planned}{style:#} {}", stage.word());
+            let _ = write!(text, "{gap}{style}{past}{past}{planned}{planned}{style:#} {word}");
         }
-        line
+        text
     }
 
     fn plan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,6 +219,8 @@ const STAGES: [Stage; 7] =
     [Stage::Staged, Stage::Published, Stage::Standby, Stage::Active, Stage::Retiring, Stage::Revoked, Stage::External];
 /// The times behind the name of the set.
 const RANGE: usize = ", 2026-01-01 00:00:00 to 2026-01-01 00:00:00 UTC".len();
+/// Four letters of a stage, and a space.
+const SWATCH: usize = 5;
 const LONGEST_NAME: usize = 18;
 /// The least columns that are worth drawing in.
 const SHORTEST: usize = 20;

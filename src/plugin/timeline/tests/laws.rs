@@ -16,25 +16,12 @@ proptest! {
 
     #[test]
     fn texts_do_not_overlap_and_nothing_leaves_the_canvas(timeline in timeline()) {
-        let picture = picture(&timeline);
-        let canvas = (picture.width, picture.height);
-        for mark in &picture.marks {
-            let area = mark.shape.area();
-            let inside = area.x >= 0.0 && area.y >= 0.0 && area.x + area.width <= canvas.0 && area.y + area.height <= canvas.1;
-            prop_assert!(inside, "{} {} leaves the canvas: {:?}", mark.class, text(&mark.shape), area);
-        }
-        let overlap = overlap(&picture);
-        prop_assert!(overlap.is_none(), "{overlap:?}");
+        prop_assert_eq!(faults(&timeline), None::<String>);
     }
 
     #[test]
-    fn a_terminal_gets_no_wider_line_than_it_has_columns(timeline in timeline(), columns in 60_usize..160) {
-        let text = Terminal { timeline: &timeline, columns }.to_string();
-        let text = anstream::adapter::strip_str(&text).to_string();
-        for line in text.lines() {
-            let length = line.chars().count();
-            prop_assert!(length <= columns.max(80), "{length} columns: {line}");
-        }
+    fn a_terminal_gets_no_wider_line_than_it_has_columns(timeline in timeline(), columns in 80_usize..160) {
+        prop_assert_eq!(too_wide(&timeline, columns), None::<String>);
     }
 
     #[test]
@@ -67,6 +54,25 @@ fn an_overlap_is_found() {
     });
     *text.unwrap() -= 10.0;
     assert!(overlap(&picture).is_some());
+}
+
+/// What is wrong with the picture, or in a terminal of 80 columns.
+pub(super) fn faults(timeline: &Timeline) -> Option<String> {
+    let picture = picture(timeline);
+    let outside = picture.marks.iter().find(|mark| {
+        let area = mark.shape.area();
+        let (right, bottom) = (area.x + area.width, area.y + area.height);
+        area.x < 0.0 || area.y < 0.0 || right > picture.width || bottom > picture.height
+    });
+    let outside = outside.map(|mark| format!("{} {} is outside", mark.class, text(&mark.shape)));
+    let overlap = overlap(&picture).map(|(one, other)| format!("{one} lies on {other}"));
+    outside.or(overlap).or_else(|| too_wide(timeline, 80))
+}
+
+fn too_wide(timeline: &Timeline, columns: usize) -> Option<String> {
+    let drawn = Terminal { timeline, columns }.to_string();
+    let drawn = anstream::adapter::strip_str(&drawn).to_string();
+    drawn.lines().find(|line| line.chars().count() > columns).map(|line| format!("more than {columns}: {line}"))
 }
 
 fn overlap(picture: &Picture) -> Option<(String, String)> {

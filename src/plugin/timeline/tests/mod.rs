@@ -2,6 +2,7 @@
 
 mod docs;
 mod fixtures;
+mod histories;
 mod laws;
 mod lives;
 mod looks;
