@@ -49,23 +49,31 @@ fn the_records_of_today_tell_the_past_and_the_forecast_the_rest() {
 
 #[test]
 fn a_key_that_signs_again_after_a_rollback_has_both_times() {
-    // pay-1 signed from the beginning, pay-2 took over at hour 100, and pay-1 was brought back at hour 101.
+    // pay-2 took over at hour 50 and pay-3 at hour 100; at hour 101 pay-2 was brought back.
     let lifecycle = |activation, retirement| Lifecycle {
         activation_time: Some(at(activation)),
         retirement_time: Some(at(retirement)),
         earliest_removal_time: Some(at(retirement + 26)),
         ..Lifecycle::default()
     };
-    let one = Seen { made: Some(at(0)), lifecycle: lifecycle(101, 100), ..seen("pay-1") };
-    let two = Seen { made: Some(at(0)), lifecycle: lifecycle(100, 101), ..seen("pay-2") };
-    let lives = now(110, vec![one, two]);
-    let again = [(Stage::Active, 0, Some(100)), (Stage::Retiring, 100, Some(101)), (Stage::Active, 101, None)];
-    assert_eq!(told(&lives[0]), again);
+    let key = |name, activation, retirement| Seen {
+        made: Some(at(0)),
+        lifecycle: lifecycle(activation, retirement),
+        ..seen(name)
+    };
+    let lives = now(110, vec![key("pay-1", 0, 50), key("pay-2", 101, 100), key("pay-3", 100, 101)]);
+    let again = [
+        (Stage::Staged, 0, Some(50)),
+        (Stage::Active, 50, Some(100)),
+        (Stage::Retiring, 100, Some(101)),
+        (Stage::Active, 101, None),
+    ];
+    assert_eq!(told(&lives[1]), again, "its record has forgotten hour 50, which that of pay-1 tells");
+    assert!(lives[1].guards.is_empty(), "it signs: nothing ends its time in the set");
     assert_eq!(
-        told(&lives[1]),
+        told(&lives[2]),
         [(Stage::Staged, 0, Some(100)), (Stage::Active, 100, Some(101)), (Stage::Retiring, 101, Some(127))]
     );
-    assert!(lives[0].guards.is_empty(), "it signs: nothing ends its time in the set");
 }
 
 #[test]
