@@ -30,6 +30,14 @@ pub(super) enum Error {
     /// The API server, or the command itself, does not take what was asked for.
     #[error("{0}")]
     Refused(String),
+    /// What verifiers fetch cannot be fetched.
+    #[error("{url} {why}")]
+    Web {
+        /// What was asked.
+        url: String,
+        /// A sentence about it.
+        why: String,
+    },
     /// A file or standard output.
     #[error("{0}")]
     Io(String),
@@ -67,7 +75,7 @@ impl Error {
 }
 
 /// The first cause: what wraps it only repeats that a request failed.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

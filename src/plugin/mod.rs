@@ -16,6 +16,10 @@ mod plan;
 mod session;
 mod status;
 mod timeline;
+mod token;
+pub mod verify;
+mod web;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -52,10 +56,16 @@ struct Arguments {
 enum Verb {
     /// Show KeySets: who signs, what comes next and when, and what people must look at
     Status(status::Arguments),
+    /// Explain what each step waits for: every guard, its terms with their values, and the earliest time
+    Why(why::Arguments),
     /// Foretell what an edit would do, or what is ahead without one; exit code 3 if the API server would refuse it
     Plan(plan::Arguments),
     /// Show the life of each key, past and planned; -o svg and -o html draw it
     Timeline(timeline::Arguments),
+    /// Judge a token as a verifier would, and explain each check
+    Verify(Box<verify::Arguments>),
+    /// Sign a test token with the active key, if you may read the Signer Secret
+    Token(token::Arguments),
     /// Print a completion script for bash, zsh or fish
     Completion(completion::Arguments),
 }
@@ -82,7 +92,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     match perform(arguments) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(ANSWER_IS_NO),
+        Ok(Answer::No) => ExitCode::from(NO),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -92,16 +102,16 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn perform(Arguments { global, verb }: Arguments) -> Outcome {
     // What needs no cluster must not ask for one.
-    if let Verb::Completion(arguments) = &verb {
-        return completion::run(arguments);
-    }
+    let session = async || Session::start(&global).await;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::output)?;
     runtime.block_on(async {
-        let session = Session::start(&global).await?;
         match verb {
-            Verb::Status(arguments) => status::run(&session, &arguments).await,
-            Verb::Plan(arguments) => plan::run(&session, &arguments).await,
-            Verb::Timeline(arguments) => timeline::run(&session, &arguments).await,
+            Verb::Why(arguments) => why::run(&session().await?, &arguments).await,
+            Verb::Plan(arguments) => plan::run(&session().await?, &arguments).await,
+            Verb::Timeline(arguments) => timeline::run(&session().await?, &arguments).await,
+            Verb::Status(arguments) => status::run(&session().await?, &arguments).await,
+            Verb::Verify(arguments) => verify::run(&global, &arguments).await,
+            Verb::Token(arguments) => token::run(&session().await?, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
     })
@@ -123,7 +133,7 @@ fn complain(line: &str) {
 }
 
 const BAD_ARGUMENTS: u8 = 2;
-const ANSWER_IS_NO: u8 = 3;
+const NO: u8 = 3;
 const EXIT_CODES: &str =
     "Exit codes: 0 yes or done, 1 it could not be found out or done, 2 bad arguments, 3 the answer is no.";
 

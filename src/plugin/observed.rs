@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
@@ -19,13 +20,16 @@ use crate::controller::{Secret, fence, imported, ownership, published};
 use crate::forecast::made_up;
 use crate::jose::KeyId;
 use crate::lifecycle::{
-    Clock, Fence, Import, Key, Observed, ObservedKeySet, PrivateHalf, Published, Signer, SignerContent, SignerSecret,
+    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Pass, PassState,
+    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret,
 };
 
 /// What belongs to a KeySet, as it was read.
 pub(super) struct Objects {
     pub(super) signing_keys: Vec<SigningKey>,
     config_map: Option<ConfigMap>,
+    /// The issuer that the status is about.
+    live_issuer: Option<String>,
 }
 
 /// What was observed, and what was taken for granted.
@@ -36,15 +40,16 @@ pub(super) struct Seen {
 }
 
 impl Objects {
-    /// Reads what there is under the names of the KeySet.
-    pub(super) async fn read(session: &Session, key_set: &KeySet) -> Result<Self, Error> {
+    /// Reads what there is under the names of the KeySet; `live` is the KeySet as it is, if it is there.
+    pub(super) async fn read(session: &Session, key_set: &KeySet, live: Option<&KeySet>) -> Result<Self, Error> {
         let (client, namespace) = (&session.client, key_set.namespace().unwrap_or_default());
         let owned = ListParams::default().fields(&format!("spec.keySetName={}", key_set.name_any()));
         let signing_keys: Api<SigningKey> = Api::namespaced(client.clone(), &namespace);
         let signing_keys = signing_keys.list(&owned).await.map_err(Error::api)?.items;
         let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
         let config_map = config_maps.get_opt(&key_set.config_map_name()).await.map_err(Error::api)?;
-        Ok(Self { signing_keys, config_map })
+        let live_issuer = live.and_then(|live| live.spec.publication.issuer.clone());
+        Ok(Self { signing_keys, config_map, live_issuer })
     }
 
     /// The KeySet with them, be it as it is or as an edit would make it.
@@ -62,6 +67,7 @@ impl Objects {
             undecodable: Vec::new(),
             strays: Vec::new(),
             imports,
+            issuer: self.issuer(key_set, &mut assumptions),
             signer,
             published,
             pass: None,
@@ -71,6 +77,50 @@ impl Objects {
         };
         assumptions.extend(doubts(key_set));
         Ok(Seen { observed, assumptions })
+    }
+
+    /// What keeps the issuer from being served, as the status tells of it. What the administrator allows nobody else can see.
+    fn issuer(&self, key_set: &KeySet, assumptions: &mut Vec<String>) -> Option<IssuerObstacle> {
+        let issuer = key_set.spec.publication.issuer.as_ref()?;
+        let status = key_set.status.as_ref();
+        let accepted = status.and_then(|status| status.publication.as_ref()).and_then(|it| it.issuer.as_ref());
+        if accepted == Some(issuer) {
+            return None;
+        }
+        let mut conditions = status.iter().flat_map(|status| &status.conditions);
+        let told = conditions.find(|it| it.r#type == condition::ACCEPTED && self.live_issuer.as_ref() == Some(issuer));
+        match told.map(|it| it.reason.as_str()) {
+            Some(reason::ISSUER_NOT_ALLOWED) => Some(IssuerObstacle::NotAllowed),
+            Some(reason::ISSUER_CONFLICT) => Some(IssuerObstacle::Taken { by: "another".to_owned() }),
+            _ => {
+                assumptions.push(format!(
+                    "the administrator has given the host of {issuer} to this namespace, and no other KeySet has it"
+                ));
+                None
+            }
+        }
+    }
+}
+
+/// The latest look at the replicas, as the status tells of it.
+pub(super) fn told_pass(observed: &Observed, now: Timestamp) -> Pass {
+    let status = &observed.key_set.status;
+    let published = status.conditions.iter().find(|it| it.r#type == condition::PUBLISHED);
+    let served = match &observed.published {
+        Published::Ours(ConfigMapContent { digest: Some(digest), set: Some(set), .. }) => Some(ServedKeys {
+            key_set_uid: status.observed_uid.clone(),
+            revision: status.publication.as_ref().and_then(|it| it.revision).unwrap_or_default(),
+            digest: digest.clone(),
+            ages: set.keys().iter().map(|jwk| (jwk.kid().clone(), None)).collect(),
+        }),
+        _ => None,
+    };
+    let replica = Replica { endpoint: "every replica".to_owned(), served };
+    match published {
+        Some(it) if it.status != ConditionStatus::True => {
+            Pass { time: now, state: PassState::Incomplete(it.message.clone()), replicas: Vec::new() }
+        }
+        _ => Pass { time: now, state: PassState::Complete, replicas: vec![replica] },
     }
 }
 

@@ -2,6 +2,7 @@
 //! keeps its own cache.
 //!
 //! A machine without an interpreter skips that part and says so; under `CI=true` that is a failure.
+#![allow(dead_code, reason = "each test uses a part of this library")]
 
 use std::{
     env, fs,
@@ -18,6 +19,8 @@ pub(crate) struct Interpreter {
     program: Option<PathBuf>,
     /// Where the scripts are, beside their libraries.
     directory: PathBuf,
+    /// A CA that Node trusts beside those that it has.
+    authority: Option<PathBuf>,
 }
 
 impl Interpreter {
@@ -32,10 +35,10 @@ impl Interpreter {
             run(Command::new(home.join("bin/python")).args(pip).current_dir(home))
         })?;
         let directory = scripts(directory.join("python"), PYTHON);
-        Some(Self { program: Some(installed.join("bin/python")), directory })
+        Some(Self { program: Some(installed.join("bin/python")), directory, authority: None })
     }
 
-    /// Node with jose, jsonwebtoken and jwks-rsa, running scripts in `directory`; `None` without Node and npm.
+    /// Node with jose, jsonwebtoken, jwks-rsa and openid-client, running scripts in `directory`; `None` without Node and npm.
     pub(crate) fn node(directory: &Path) -> Option<Self> {
         let [package, lock] = [include_str!("package.json"), include_str!("package-lock.json")];
         let commands: Commands<'_> = &[&["node", "--version"], &["npm", "--version"]];
@@ -46,9 +49,10 @@ impl Interpreter {
             let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
             run(Command::new("npm").args(npm).current_dir(home))
         })?;
-        let directory = scripts(directory.join("node"), &["signer.mjs", "sign.mjs", "verify.mjs"]);
+        const SCRIPTS: &[&str] = &["discover.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
+        let directory = scripts(directory.join("node"), SCRIPTS);
         std::os::unix::fs::symlink(installed.join("node_modules"), directory.join("node_modules")).unwrap();
-        Some(Self { program: Some("node".into()), directory })
+        Some(Self { program: Some("node".into()), directory, authority: None })
     }
 
     /// What Go makes of its scripts, with go-jose, in `directory`; `None` without Go.
@@ -59,7 +63,12 @@ impl Interpreter {
         let directory = scripts(directory.join("go"), &["signer.go", "sign.go", "go.mod", "go.sum"]);
         let build = ["build", "-buildvcs=false", "-o", "sign", "."];
         run(Command::new("go").args(build).env("CGO_ENABLED", "0").current_dir(&directory)).unwrap();
-        Some(Self { program: None, directory })
+        Some(Self { program: None, directory, authority: None })
+    }
+
+    /// The same, with trust in what this CA signs.
+    pub(crate) fn trusting(self, authority: &Path) -> Self {
+        Self { authority: Some(authority.to_owned()), ..self }
     }
 
     /// Starts a script; `mounted` is where it looks for its Signer Secret.
@@ -72,6 +81,7 @@ impl Interpreter {
         command.env("KEYSET_DIR", mounted).env("PYTHONDONTWRITEBYTECODE", "1");
         // joserfc warns of the name EdDSA, which is the one that most verifiers know.
         command.env("PYTHONWARNINGS", "ignore");
+        command.envs(self.authority.iter().map(|authority| ("NODE_EXTRA_CA_CERTS", authority)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Script { name: script, child, input, output }

@@ -203,6 +203,7 @@ fn published(forecast: &Forecast, cause: &PublishCause, count: usize) -> (Action
             let names: Vec<String> = removed.iter().map(|kid| name(kid).unwrap_or_else(|| kid.to_string())).collect();
             (Action::Publish, format!("publish the set without {} ({count} keys)", names.join(", ")))
         }
+        PublishCause::Issuer => (Action::Publish, "publish the set under its issuer".to_owned()),
         PublishCause::Repair => (Action::Repair, "write the JWKS ConfigMap again".to_owned()),
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let Some(filename) = &arguments.filename else {
         let key_set = session.key_set(arguments.name.as_deref().unwrap_or_default()).await?;
-        let report = Report::of(session, None, &key_set, Vec::new(), arguments.until).await?;
+        let report = Report::of(session, Some(&key_set), &key_set, Vec::new(), arguments.until).await?;
         session.print(&report)?;
         return Ok(Answer::Yes);
     };
@@ -116,7 +116,7 @@ impl Report {
         until: Option<SignedDuration>,
     ) -> Result<Self, Error> {
         let now = session.now;
-        let objects = Objects::read(session, edited).await?;
+        let objects = Objects::read(session, edited, live).await?;
         let until = now.checked_add(until.unwrap_or_else(|| horizon(edited))).unwrap_or(Timestamp::MAX);
         let Seen { observed, assumptions } = objects.seen(session, edited).await?;
         let ahead = forecast(observed.clone(), now, until);

@@ -19,7 +19,7 @@ use crate::plugin::session::Session;
 /// Asks for the set and what belongs to it.
 pub(super) async fn read(session: &Session, arguments: &Arguments) -> Result<Timeline, Error> {
     let key_set = session.key_set(&arguments.name).await?;
-    let objects = Objects::read(session, &key_set).await?;
+    let objects = Objects::read(session, &key_set, Some(&key_set)).await?;
     let made = |it: &crate::api::SigningKey| Some((it.name_any(), it.creation_timestamp()?.0));
     let made = objects.signing_keys.iter().filter_map(made).collect();
     let seen = objects.seen(session, &key_set).await?;

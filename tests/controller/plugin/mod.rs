@@ -8,6 +8,12 @@ mod plan;
 mod status;
 #[path = "timeline.rs"]
 mod timeline;
+#[path = "token.rs"]
+mod token;
+#[path = "verify.rs"]
+mod verify;
+#[path = "why.rs"]
+mod why;
 
 use std::process::{Command, Stdio};
 

@@ -65,6 +65,7 @@ fn at_defaults(asked: Asked) -> Timeline {
         strays: Vec::new(),
         imports: Vec::new(),
         obstacle: None,
+        issuer: None,
         signer: Signer::Absent,
         published: Published::Absent,
         pass: None,
