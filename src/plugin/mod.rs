@@ -88,20 +88,13 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn perform(Arguments { global, verb }: Arguments) -> Outcome {
     // What needs no cluster must not ask for one.
-    if let Verb::Completion(arguments) = &verb {
-        return completion::run(arguments);
-    }
+    let session = async || Session::start(&global).await;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::output)?;
     runtime.block_on(async {
-        if let Verb::Verify(arguments) = &verb {
-            return verify::run(&global, arguments).await;
-        }
-        let session = Session::start(&global).await?;
         match verb {
-            Verb::Status(arguments) => status::run(&session, &arguments).await,
-            Verb::Token(arguments) => token::run(&session, &arguments).await,
-            // Answered above.
+            Verb::Status(arguments) => status::run(&session().await?, &arguments).await,
             Verb::Verify(arguments) => verify::run(&global, &arguments).await,
+            Verb::Token(arguments) => token::run(&session().await?, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
     })

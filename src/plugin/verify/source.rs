@@ -79,7 +79,7 @@ impl Service {
         let path = format!("/{}/{key_set}/jwks.json", session.namespace);
         let path = format!("/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy{path}");
         let request = Request::get(path).body(Vec::new()).map_err(|error| Error::Refused(error.to_string()))?;
-        match session.client.request_text(request).await {
+        match session.impatient_client()?.request_text(request).await {
             Ok(document) => Ok(document),
             // What the server itself says comes as an error of the API server, too.
             Err(kube::Error::Api(status)) if status.code != 401 => Err(Error::Web {

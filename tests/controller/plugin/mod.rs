@@ -4,6 +4,10 @@
 
 #[path = "status.rs"]
 mod status;
+#[path = "token.rs"]
+mod token;
+#[path = "verify.rs"]
+mod verify;
 
 use std::process::{Command, Stdio};
 
