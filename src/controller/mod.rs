@@ -16,6 +16,7 @@ mod clock;
 mod context;
 mod error;
 mod events;
+mod issuers;
 mod leader;
 mod objects;
 mod observe;
@@ -24,6 +25,11 @@ mod reconcile;
 mod run;
 mod secret;
 mod unreadable;
+
+// What the plugin looks at in the very same way.
+pub(crate) use objects::fence;
+pub(crate) use observe::{imported, ownership, published};
+pub(crate) use secret::Secret;
 
 pub use error::{Error, RetryClass};
 pub use leader::{Lease, random_identity};

@@ -16,6 +16,8 @@ use crate::jose::KeyId;
 use crate::lifecycle::{Effect, Event, Key, Observed};
 use world::World;
 
+pub use world::made_up;
+
 /// What will happen between two times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {

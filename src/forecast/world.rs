@@ -120,10 +120,11 @@ impl World {
                     (key.lifecycle, key.status) = (lifecycle, Some(status));
                 }
             }
-            Effect::ApplyConfigMap { set, digest, revision, .. } => {
+            Effect::ApplyConfigMap { set, digest, revision, issuer, .. } => {
                 let (fence, set, digest, revision) = (self.fence(), Some(set), Some(digest), Some(revision));
                 let ownership = Ownership::AsWanted;
-                self.observed.published = Published::Ours(ConfigMapContent { fence, digest, set, revision, ownership });
+                self.observed.published =
+                    Published::Ours(ConfigMapContent { fence, digest, set, revision, issuer, ownership });
             }
             Effect::RebuildKeySecret { key, .. } => {
                 let stored = PrivateHalf::Stored(self.fence());
@@ -216,10 +217,10 @@ impl World {
     }
 }
 
-/// A public half of the right kind, of its own for each sequence.
-fn made_up(algorithm: Algorithm, rsa_key_bits: Option<i32>, sequence: i64) -> Result<PublicJwk, JwkError> {
+/// The public half of a key that nobody has made: of the right kind, and of its own for each number.
+pub fn made_up(algorithm: Algorithm, rsa_key_bits: Option<i32>, number: i64) -> Result<PublicJwk, JwkError> {
     // Odd, as a modulus is, and small, as a coordinate has to be.
-    let number = sequence.saturating_mul(2).saturating_add(1).to_be_bytes();
+    let number = number.saturating_mul(2).saturating_add(1).to_be_bytes();
     let octets = |length: usize| [vec![0; length - number.len()], number.to_vec()].concat();
     match algorithm.curve() {
         Some(curve) if algorithm.family() == Family::Ec => {

@@ -10,7 +10,9 @@
 
 mod completion;
 mod error;
+mod observed;
 mod output;
+mod plan;
 mod session;
 mod status;
 mod token;
@@ -52,6 +54,8 @@ struct Arguments {
 enum Verb {
     /// Show KeySets: who signs, what comes next and when, and what people must look at
     Status(status::Arguments),
+    /// Foretell what an edit would do, or what is ahead without one; exit code 3 if the API server would refuse it
+    Plan(plan::Arguments),
     /// Judge a token as a verifier would, and explain each check
     Verify(Box<verify::Arguments>),
     /// Sign a test token with the active key, if you may read the Signer Secret
@@ -92,6 +96,7 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::output)?;
     runtime.block_on(async {
         match verb {
+            Verb::Plan(arguments) => plan::run(&session().await?, &arguments).await,
             Verb::Status(arguments) => status::run(&session().await?, &arguments).await,
             Verb::Verify(arguments) => verify::run(&global, &arguments).await,
             Verb::Token(arguments) => token::run(&session().await?, &arguments).await,

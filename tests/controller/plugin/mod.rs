@@ -2,6 +2,8 @@
 //!
 //! What changes from run to run is named instead: `<time>`, `<span>`, and each kid by its number of appearance.
 
+#[path = "plan.rs"]
+mod plan;
 #[path = "status.rs"]
 mod status;
 #[path = "token.rs"]
