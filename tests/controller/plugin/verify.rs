@@ -15,7 +15,7 @@ use super::{Said, tidy};
 use crate::{
     process::Process,
     proxy::Proxy,
-    rig::{Rig, SET},
+    rig::{Install, Rig, SET},
 };
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn verify_fetches_as_a_verifier_would() {
     let path = "/plugin-verify-web/pay/jwks.json";
 
     // HTTPS, with a CA of its own.
-    let (server, address) = tls_server(&rig).await;
+    let (server, address) = tls_server(&rig, &[]).await;
     let ca = rig.cluster.directory().join("plugin-verify-web-ca.pem");
     let url = format!("--url=https://{address}{path}");
     assert_eq!(verify(&[&url, "--ca-file", ca.to_str().unwrap()]).code, 0);
@@ -118,6 +118,40 @@ async fn verify_fetches_as_a_verifier_would() {
     alone.args(["verify", &token, "--audience=orders", &format!("--url=http://{}{path}", rig.servers[0].public)]);
     alone.env("KUBECONFIG", "/nonexistent");
     assert_eq!(super::said(alone).code, 0);
+    rig.finish_discreetly().await;
+}
+
+#[tokio::test]
+async fn verify_discovers_the_issuer_of_the_key_set() {
+    let consent = "--allow-issuer-host=127.0.0.1=plugin-verify-issuer";
+    let install = Install { flags: vec![consent.to_owned()], ..Install::default() };
+    let mut rig = Rig::installed(crate::cluster().await, "plugin-verify-issuer", install).await;
+    rig.start_controller();
+    let (_server, address) = tls_server(&rig, &[consent]).await;
+    let issuer = format!("https://{address}/payments");
+    rig.apply(json!({ "tokens": { "maxLifetime": "1h" }, "publication": { "issuer": issuer } })).await;
+    rig.until_settled().await;
+    let token = minted(&rig, &["--audience=orders"]);
+    let ca = format!("--ca-file={}", rig.cluster.directory().join("plugin-verify-issuer-ca.pem").display());
+    let verify = |token: &str| {
+        let said = rig.kubectl_keyset(&["verify", token, "--audience=orders", "--keyset", SET, &ca, "-o=json"]);
+        let answer: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+        (said.code, answer)
+    };
+    let (code, answer) = crate::until("the documents of the issuer", async || {
+        let said = rig.kubectl_keyset(&["verify", &token, "--audience=orders", "--keyset", SET, &ca]);
+        (said.code != 1).then(|| verify(&token))
+    })
+    .await;
+    assert_eq!((code, &answer["valid"]), (0, &json!(true)), "{answer}");
+    let told = |name: &str| {
+        let check = answer["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap();
+        check["explanation"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(told("source"), format!("the set is that of {issuer}/.well-known/jwks.json"));
+    assert_eq!(told("iss"), format!("it is \"{issuer}\""));
+    let (code, answer) = verify(&minted(&rig, &["--audience=orders", "--issuer=https://login.example.com"]));
+    assert_eq!((code, &answer["refusedFor"]), (3, &json!("iss")));
     rig.finish_discreetly().await;
 }
 
@@ -205,7 +239,7 @@ fn with_input(rig: &Rig, arguments: &[&str], input: &str) -> Said {
 }
 
 /// A server with a certificate, whose CA is in `<namespace>-ca.pem`.
-async fn tls_server(rig: &Rig) -> (Process, SocketAddr) {
+async fn tls_server(rig: &Rig, more: &[&str]) -> (Process, SocketAddr) {
     let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let directory = rig.cluster.directory();
     let [certificate, key] = ["ca", "key"].map(|name| directory.join(format!("{}-{name}.pem", rig.namespace)));
@@ -219,6 +253,7 @@ async fn tls_server(rig: &Rig) -> (Process, SocketAddr) {
         &format!("--tls-cert={}", certificate.display()),
         &format!("--tls-key={}", key.display()),
     ];
+    let arguments = [&arguments, more].concat();
     let process = Process::start(&rig.cluster, &format!("{}-tls", rig.namespace), api.address, &arguments);
     let line = process.says("listening").await;
     let address = line["public"].as_str().unwrap().parse().unwrap();
