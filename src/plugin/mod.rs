@@ -18,6 +18,7 @@ mod status;
 mod token;
 pub mod verify;
 mod web;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -54,6 +55,8 @@ struct Arguments {
 enum Verb {
     /// Show KeySets: who signs, what comes next and when, and what people must look at
     Status(status::Arguments),
+    /// Explain what each step waits for: every guard, its terms with their values, and the earliest time
+    Why(why::Arguments),
     /// Foretell what an edit would do, or what is ahead without one; exit code 3 if the API server would refuse it
     Plan(plan::Arguments),
     /// Judge a token as a verifier would, and explain each check
@@ -96,6 +99,7 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::output)?;
     runtime.block_on(async {
         match verb {
+            Verb::Why(arguments) => why::run(&session().await?, &arguments).await,
             Verb::Plan(arguments) => plan::run(&session().await?, &arguments).await,
             Verb::Status(arguments) => status::run(&session().await?, &arguments).await,
             Verb::Verify(arguments) => verify::run(&global, &arguments).await,

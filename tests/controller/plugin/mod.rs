@@ -10,6 +10,8 @@ mod status;
 mod token;
 #[path = "verify.rs"]
 mod verify;
+#[path = "why.rs"]
+mod why;
 
 use std::process::{Command, Stdio};
 
