@@ -8,11 +8,20 @@
 //! Exit codes: 0 the answer is yes, or it is done; 1 it could not be found out or done; 2 bad arguments; 3 the answer is
 //! no.
 
+mod change;
 mod completion;
 mod error;
+mod hold;
+mod keys;
 mod output;
+mod ownership;
+mod pin;
+mod release;
+mod revoke;
+mod rotate;
 mod session;
 mod status;
+mod unpin;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -49,6 +58,18 @@ struct Arguments {
 enum Verb {
     /// Show KeySets: who signs, what comes next and when, and what people must look at
     Status(status::Arguments),
+    /// Ask for another active key, now or not before a time
+    Rotate(rotate::Arguments),
+    /// Keep a key published, however old it is
+    Hold(hold::Arguments),
+    /// Let a held key go
+    Release(release::Arguments),
+    /// Let this key sign and no other: a rollback, an early switch, or a stop
+    Pin(pin::Arguments),
+    /// Let rotation go on
+    Unpin(unpin::Arguments),
+    /// Trust a key no more, for ever
+    Revoke(revoke::Arguments),
     /// Print a completion script for bash, zsh or fish
     Completion(completion::Arguments),
 }
@@ -86,6 +107,12 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
         let session = Session::start(&global).await?;
         match verb {
             Verb::Status(arguments) => status::run(&session, &arguments).await,
+            Verb::Rotate(arguments) => rotate::run(&session, &arguments).await,
+            Verb::Hold(arguments) => hold::run(&session, &arguments).await,
+            Verb::Release(arguments) => release::run(&session, &arguments).await,
+            Verb::Pin(arguments) => pin::run(&session, &arguments).await,
+            Verb::Unpin(arguments) => unpin::run(&session, &arguments).await,
+            Verb::Revoke(arguments) => revoke::run(&session, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
     })

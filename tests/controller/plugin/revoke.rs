@@ -1,0 +1,82 @@
+//! `revoke`.
+
+use serde_json::{Value, json};
+
+use super::tidy;
+use crate::rig::{Rig, SET};
+use crate::until;
+
+// `--wait` waits for what the proxies of this runtime bring about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_is_foretold_written_and_waited_for() {
+    let rig = Rig::start("plugin-revoke").await;
+    rig.apply_as("kustomize-controller", json!({})).await;
+    let first = rig.until_settled().await;
+    assert_eq!(rig.refused(&["revoke", SET, "pay-1"]), "to revoke is for ever, and nobody is here to ask: give --yes");
+    assert!(
+        rig.refused(&["revoke", SET, "nobody", "--yes"]).starts_with("no key of pay is nobody: it has pay-1 (kid ")
+    );
+    insta::assert_snapshot!("revoke_printed", tidy(&rig.kubectl_keyset(&["revoke", SET, "pay-1", "--print"]).ok()));
+    let said = rig.kubectl_keyset(&["revoke", SET, &first.kid[..10], "--yes", "--wait"]).ok();
+    insta::assert_snapshot!("revoke", tidy(&said));
+    assert_eq!(rig.signer().await.unwrap().key, "pay-2");
+    let again = rig.refused(&["revoke", SET, "pay-1", "--yes"]);
+    assert!(again.starts_with("pay-1 is revoked already (AfterSwitch): Removed, exposure ends "), "{again}");
+    assert!(rig.refused(&["hold", SET, "pay-1"]).contains("pay-1 is revoked"));
+    assert_eq!(rig.refused(&["pin", SET, "pay-1"]), "pay-1 is revoked, and never signs again");
+
+    // A second entry stands beside the first, and the sync of Git takes neither away.
+    let standby = rig.until_settled().await;
+    let said = rig.kubectl_keyset(&["revoke", SET, "pay-3", "--yes", "--wait", "1m", "-o", "json"]).ok();
+    let json: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(json["revocation"]["state"], "Removed", "{json}");
+    rig.apply_as("kustomize-controller", json!({})).await;
+    assert_eq!(rig.spec().await["revokedKeys"].as_array().unwrap().len(), 2);
+    assert_eq!(rig.until_settled().await, standby, "the signing key is not concerned");
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_without_a_ready_standby_says_what_each_mode_costs() {
+    let rig = Rig::start("plugin-revoke-modes").await;
+    rig.apply(json!({ "verifiers": { "maxCacheAge": "24h" }, "signers": { "maxReloadLag": "10m" } })).await;
+    until("the standby", async || {
+        let status = rig.status().await;
+        status["keys"][1]["earliestActivationTime"].is_string().then_some(())
+    })
+    .await;
+    for mode in ["AfterSwitch", "ForceSwitch", "Immediate"] {
+        let said = rig.kubectl_keyset(&["revoke", SET, "pay-1", "--mode", mode, "--dry-run", "server"]).ok();
+        insta::assert_snapshot!(format!("revoke_{mode}"), tidy(&said));
+    }
+    // A mode is only made sharper.
+    rig.kubectl_keyset(&["revoke", SET, "pay-1", "--yes"]).ok();
+    until("the acknowledgement", async || rig.status().await["revocations"][0]["state"].is_string().then_some(()))
+        .await;
+    let again = rig.refused(&["revoke", SET, "pay-1", "--yes"]);
+    assert_eq!(again, "pay-1 is revoked already (AfterSwitch): WaitingForStandby");
+    rig.kubectl_keyset(&["revoke", SET, "pay-1", "--mode", "Immediate", "--yes", "--wait"]).ok();
+    assert_eq!(rig.spec().await["revokedKeys"].as_array().unwrap().len(), 1);
+    assert_eq!(rig.spec().await["revokedKeys"][0]["mode"], "Immediate");
+    assert_eq!(rig.signer().await.unwrap().key, "pay-2");
+    rig.until_quiet(1.0).await;
+    rig.finish_discreetly().await;
+}
+
+#[tokio::test]
+async fn nobody_answers_a_revocation_while_the_operator_is_away() {
+    let rig = Rig::without_controller("plugin-revoke-away").await;
+    rig.apply(json!({})).await;
+    // Without a status there is no key to name: a set that nobody looked at has none.
+    assert_eq!(rig.refused(&["revoke", SET, "pay-1", "--yes"]), "no key of pay is pay-1: it has none yet");
+    let kid = "k".repeat(43);
+    let key = json!({ "name": "pay-1", "keyID": kid, "algorithm": "ES256", "state": "Active", "privateKey": "Stored" });
+    rig.patch_status(&json!({ "activeKeyName": "pay-1", "keys": [key], "observedGeneration": 0 })).await;
+    insta::assert_snapshot!(
+        "revoke_the_last",
+        tidy(&rig.kubectl_keyset(&["revoke", SET, "pay-1", "--mode", "Immediate", "--dry-run", "server"]).ok())
+    );
+    let away = rig.refused(&["revoke", SET, "pay-1", "--yes", "--wait", "1s"]);
+    assert!(away.contains("is written, but the operator has not answered it"), "{away}");
+    rig.finish_discreetly().await;
+}
