@@ -271,8 +271,8 @@ fn manifest(session: &Session, known: &Known, change: &Change) -> Result<String,
     let done = &change.done;
     if change.wish.value.is_none() {
         let gone = yaml(&json!({ "spec": change.wish.taken(&known.spec) }))?;
-        let gone: String = gone.lines().map(|line| format!("#   {line}\n")).collect();
-        return Ok(format!("# {done}\n# Take this out of the manifest of KeySet {namespace}/{name}:\n{gone}"));
+        let gone = gone.trim_end().replace('\n', "\n#   ");
+        return Ok(format!("# {done}\n# Take this out of the manifest of KeySet {namespace}/{name}:\n#   {gone}\n"));
     }
     let document = json!({
         "apiVersion": "keyset.dev/v1alpha1",

@@ -67,7 +67,7 @@ impl Error {
 }
 
 /// The first cause: what wraps it only repeats that a request failed.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

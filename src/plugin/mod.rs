@@ -11,6 +11,8 @@
 mod change;
 mod completion;
 mod error;
+#[allow(dead_code, reason = "for doctor and verify, to come")]
+mod fetch;
 mod hold;
 mod keys;
 mod output;

@@ -37,7 +37,7 @@ fn pin(known: &Known, wanted: &str, now: Timestamp) -> Result<Change, Error> {
     let signs = known.active().is_some_and(|active| active.name == key.name);
     let name = &key.name;
     let (earliest_time, told) = match key.may_sign_from() {
-        _ if signs => (None, format!("It signs already, and nothing but its revocation or its loss replaces it.")),
+        _ if signs => (None, "It signs already, and nothing but its revocation or its loss replaces it.".to_owned()),
         Some(time) if time <= now => (Some(now), format!("{name} takes over in seconds: every verifier knows it.")),
         Some(time) => (
             Some(time),

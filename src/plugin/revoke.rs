@@ -231,12 +231,9 @@ fn ask(change: &Change) -> Result<(), Error> {
     if !io::stdin().is_terminal() {
         return Err(Error::Refused("to revoke is for ever, and nobody is here to ask: give --yes".to_owned()));
     }
-    let mut prompt = format!("{}\n", change.done);
-    for line in change.consequences.iter().chain(&change.warnings) {
-        prompt += &format!("  {line}\n");
-    }
-    prompt += "Shall it be so? [y/N] ";
-    agrees(io::stdin().lock(), io::stderr(), &prompt)
+    let lines = [&change.done].into_iter().chain(&change.consequences).chain(&change.warnings);
+    let lines: Vec<&str> = lines.map(String::as_str).collect();
+    agrees(io::stdin().lock(), io::stderr(), &format!("{}\nShall it be so? [y/N] ", lines.join("\n")))
 }
 
 fn agrees(mut answers: impl BufRead, mut questions: impl Write, prompt: &str) -> Result<(), Error> {
