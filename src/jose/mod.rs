@@ -11,6 +11,7 @@ mod json;
 mod jwk;
 mod jwk_set;
 mod key_id;
+mod pem;
 mod point;
 #[cfg(test)]
 mod tests;

@@ -265,7 +265,7 @@ fn undoing(known: &Known, wish: &Wish) -> (Vec<String>, Vec<String>) {
 }
 
 /// The YAML to commit: what the manifest must have, or must not have any more.
-fn manifest(session: &Session, known: &Known, change: &Change) -> Result<String, Error> {
+pub(super) fn manifest(session: &Session, known: &Known, change: &Change) -> Result<String, Error> {
     let yaml = |value: &Value| serde_saphyr::to_string(value).map_err(|error| Error::Io(error.to_string()));
     let (namespace, name) = (&session.namespace, known.name());
     let done = &change.done;

@@ -30,6 +30,14 @@ pub(super) enum Error {
     /// The API server, or the command itself, does not take what was asked for.
     #[error("{0}")]
     Refused(String),
+    /// What verifiers fetch cannot be fetched.
+    #[error("{url} {why}")]
+    Web {
+        /// What was asked.
+        url: String,
+        /// A sentence about it.
+        why: String,
+    },
     /// A file or standard output.
     #[error("{0}")]
     Io(String),

@@ -40,7 +40,8 @@ impl Known {
         let spec = object.data["spec"].clone();
         let decoded = serde_json::to_value(object).and_then(serde_json::from_value);
         let key_set: KeySet = decoded.map_err(|error| Error::api(kube::Error::SerdeError(error)))?;
-        let keys = keys(&key_set, records(session, name).await?);
+        let told = key_set.status.as_ref().map(|status| status.keys.as_slice());
+        let keys = keys(told.unwrap_or_default(), records(session, name).await?);
         Ok(Self { key_set, spec, keys })
     }
 
@@ -143,7 +144,8 @@ impl Key {
         self.status.as_ref().and_then(|status| status.earliest_activation_time)
     }
 
-    fn sequence(&self) -> i64 {
+    /// The number of the key.
+    pub(super) fn sequence(&self) -> i64 {
         let told = || self.name.rsplit('-').next().and_then(|sequence| sequence.parse().ok());
         self.record.as_ref().map(|record| record.spec.sequence).or_else(told).unwrap_or_default()
     }
@@ -160,14 +162,14 @@ pub(super) async fn records(session: &Session, key_set: &str) -> Result<Vec<Sign
     }
 }
 
-fn keys(key_set: &KeySet, records: Vec<SigningKey>) -> Vec<Key> {
-    let told = key_set.status.iter().flat_map(|status| &status.keys);
-    let status = |name: &str| told.clone().find(|key| key.name == name).cloned();
+/// The keys that have a record, a line in the status, or both; by sequence.
+pub(super) fn keys(told: &[KeyStatus], records: Vec<SigningKey>) -> Vec<Key> {
+    let status = |name: &str| told.iter().find(|key| key.name == name).cloned();
     let mut keys: Vec<Key> = records
         .into_iter()
         .map(|record| Key { name: record.name_any(), status: status(&record.name_any()), record: Some(record) })
         .collect();
-    for status in told.clone() {
+    for status in told {
         if keys.iter().all(|key| key.name != status.name) {
             keys.push(Key { name: status.name.clone(), record: None, status: Some(status.clone()) });
         }

@@ -11,9 +11,10 @@
 mod change;
 mod completion;
 mod error;
-#[allow(dead_code, reason = "for doctor and verify, to come")]
-mod fetch;
+mod export;
+mod history;
 mod hold;
+mod import;
 mod keys;
 mod output;
 mod ownership;
@@ -24,6 +25,8 @@ mod rotate;
 mod session;
 mod status;
 mod unpin;
+#[allow(dead_code, reason = "for doctor, to come")]
+mod web;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -72,6 +75,12 @@ enum Verb {
     Unpin(unpin::Arguments),
     /// Trust a key no more, for ever
     Revoke(revoke::Arguments),
+    /// Tell every key that a set ever had, what moved it, and who asked
+    History(history::Arguments),
+    /// Print the public keys as they are served
+    Export(export::Arguments),
+    /// Take over a private key that verifiers know already, from a file or a Secret
+    Import(import::Arguments),
     /// Print a completion script for bash, zsh or fish
     Completion(completion::Arguments),
 }
@@ -81,6 +90,8 @@ enum Verb {
 enum Answer {
     /// Yes, or done.
     Yes,
+    /// No.
+    No,
 }
 
 type Outcome = Result<Answer, Error>;
@@ -92,6 +103,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match perform(arguments) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(NO),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -115,6 +127,9 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
             Verb::Pin(arguments) => pin::run(&session, &arguments).await,
             Verb::Unpin(arguments) => unpin::run(&session, &arguments).await,
             Verb::Revoke(arguments) => revoke::run(&session, &arguments).await,
+            Verb::History(arguments) => history::run(&session, &arguments).await,
+            Verb::Export(arguments) => export::run(&session, &arguments).await,
+            Verb::Import(arguments) => import::run(&session, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
     })
@@ -136,6 +151,7 @@ fn complain(line: &str) {
 }
 
 const BAD_ARGUMENTS: u8 = 2;
+const NO: u8 = 3;
 const EXIT_CODES: &str =
     "Exit codes: 0 yes or done, 1 it could not be found out or done, 2 bad arguments, 3 the answer is no.";
 

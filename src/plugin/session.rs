@@ -41,7 +41,7 @@ pub(super) struct Session {
     pub(super) namespace: String,
     /// When the verb began: what it tells is as of then.
     pub(super) now: Timestamp,
-    format: Format,
+    pub(super) format: Format,
 }
 
 impl Session {

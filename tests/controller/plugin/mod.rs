@@ -2,8 +2,14 @@
 //!
 //! What changes from run to run is named instead: `<time>`, `<span>`, and each kid by its number of appearance.
 
+#[path = "export.rs"]
+mod export;
+#[path = "history.rs"]
+mod history;
 #[path = "hold.rs"]
 mod hold;
+#[path = "import.rs"]
+mod import;
 #[path = "pin.rs"]
 mod pin;
 #[path = "revoke.rs"]
