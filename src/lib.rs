@@ -4,6 +4,7 @@
 pub mod api;
 pub mod cli;
 pub mod controller;
+pub mod forecast;
 pub mod jose;
 pub mod key_material;
 pub mod lifecycle;

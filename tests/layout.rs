@@ -40,6 +40,7 @@ const TRACING: &[&str] = &["crate::telemetry", "tracing", "tracing_subscriber"];
 /// Module, and what it never imports.
 const LAW: &[(&str, &[&[&str]])] = &[
     ("api", &[CLIENTS, CLOCK]),
+    ("forecast", &[CLIENTS, CLOCK, RNG, TOKIO, TRACING]),
     ("jose", &[CLIENTS, RNG]),
     ("key_material", &[CLIENTS, TRACING]),
     ("lifecycle", &[CLIENTS, CLOCK, RNG, TOKIO, TRACING]),

@@ -25,6 +25,11 @@ mod run;
 mod secret;
 mod unreadable;
 
+// What the plugin looks at in the very same way.
+pub(crate) use objects::fence;
+pub(crate) use observe::{imported, ownership, published};
+pub(crate) use secret::Secret;
+
 pub use error::{Error, RetryClass};
 pub use leader::{Lease, random_identity};
 pub use prober::Endpoints;

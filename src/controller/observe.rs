@@ -207,7 +207,7 @@ async fn imports(objects: &Objects, key_set: &KeySet, keys: &[Key]) -> Result<Ve
 /// The private key that an entry names, read and tested; or what is wrong and what to do about it.
 ///
 /// The Secret's owner consents by a label: else editing a KeySet would be a right to use any Secret.
-pub(super) fn imported(
+pub(crate) fn imported(
     entry: &ImportedKey,
     secret: Option<&Secret>,
     algorithm: Algorithm,
@@ -263,7 +263,8 @@ fn signer_record(secret: &Secret, key_set: &KeySet) -> Option<SignerSecret> {
     })
 }
 
-fn published(config_map: Option<ConfigMap>, key_set: &KeySet) -> Result<Published, Error> {
+/// What the JWKS ConfigMap holds.
+pub(crate) fn published(config_map: Option<ConfigMap>, key_set: &KeySet) -> Result<Published, Error> {
     let Some(config_map) = config_map else { return Ok(Published::Absent) };
     if !is_ours(&config_map.metadata, &key_set.name_any()) {
         return Ok(Published::Foreign);
@@ -294,7 +295,8 @@ fn mine(metadata: &ObjectMeta, key_set: &KeySet, object: impl Fn() -> String) ->
     Ok(())
 }
 
-fn ownership(metadata: &ObjectMeta, key_set: &KeySet) -> Ownership {
+/// Whether an object has the owner reference that the spec asks for.
+pub(crate) fn ownership(metadata: &ObjectMeta, key_set: &KeySet) -> Ownership {
     let owned = metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == key_set.uid().as_ref());
     let wanted = key_set.spec.deletion_policy == DeletionPolicy::Delete;
     if owned == wanted { Ownership::AsWanted } else { Ownership::Differs }

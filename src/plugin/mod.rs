@@ -16,9 +16,11 @@ mod history;
 mod hold;
 mod import;
 mod keys;
+mod observed;
 mod output;
 mod ownership;
 mod pin;
+mod plan;
 mod release;
 mod revoke;
 mod rotate;
@@ -81,6 +83,8 @@ enum Verb {
     Export(export::Arguments),
     /// Take over a private key that verifiers know already, from a file or a Secret
     Import(import::Arguments),
+    /// Foretell what an edit would do, or what is ahead without one; exit code 3 if the API server would refuse it
+    Plan(plan::Arguments),
     /// Print a completion script for bash, zsh or fish
     Completion(completion::Arguments),
 }
@@ -103,7 +107,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match perform(arguments) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(NO),
+        Ok(Answer::No) => ExitCode::from(ANSWER_IS_NO),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -130,6 +134,7 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
             Verb::History(arguments) => history::run(&session, &arguments).await,
             Verb::Export(arguments) => export::run(&session, &arguments).await,
             Verb::Import(arguments) => import::run(&session, &arguments).await,
+            Verb::Plan(arguments) => plan::run(&session, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
     })
@@ -151,7 +156,7 @@ fn complain(line: &str) {
 }
 
 const BAD_ARGUMENTS: u8 = 2;
-const NO: u8 = 3;
+const ANSWER_IS_NO: u8 = 3;
 const EXIT_CODES: &str =
     "Exit codes: 0 yes or done, 1 it could not be found out or done, 2 bad arguments, 3 the answer is no.";
 

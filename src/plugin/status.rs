@@ -217,7 +217,7 @@ fn find<'a>(status: &'a KeySetStatus, r#type: &str) -> Option<&'a Condition> {
 }
 
 /// Whether the condition says something that people must look at.
-fn is_alarm(condition: &Condition) -> bool {
+pub(super) fn is_alarm(condition: &Condition) -> bool {
     match condition.r#type.as_str() {
         condition::READY | condition::ACCEPTED | condition::PUBLISHED => condition.status == ConditionStatus::False,
         condition::STANDBY_READY | condition::RECONCILING => false,
