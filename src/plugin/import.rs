@@ -6,9 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use http::Request;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::ObjectMeta;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::change::{self, Change, Wish, Writing};
@@ -19,6 +18,7 @@ use super::session::Session;
 use super::{Answer, Outcome};
 use crate::api::Origin;
 use crate::api::names::{CLI_FIELD_MANAGER, LABEL_IMPORT};
+use crate::controller::Secret;
 use crate::jose::{Algorithm, KeyId, PublicJwk};
 use crate::key_material::{KeyPair, SecretData};
 
@@ -60,33 +60,21 @@ struct Source {
     file: Option<PathBuf>,
 }
 
-/// A Secret. The type of the client library prints its data, and does not zeroize it.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Secret {
-    metadata: ObjectMeta,
-    #[serde(default)]
-    immutable: Option<bool>,
-    #[serde(default)]
-    data: SecretData,
-}
-
 pub(super) async fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let (name, writing) = (&arguments.name, &arguments.writing);
     let known = Known::read(session, name).await?;
-    let source = Source::find(session, arguments).await?;
+    let mut source = Source::find(session, arguments).await?;
     let algorithm = arguments.algorithm.unwrap_or(known.key_set.spec.algorithm);
     let pair = KeyPair::import(&source.data, &source.key, algorithm, arguments.key_id.as_ref());
     let jwk = pair.map_err(|error| Error::Refused(error.to_string()))?.public_jwk().clone();
-    let decide = |known: &Known| decide(known, arguments, &source, &jwk);
-    let change = decide(&known)?;
+    let change = decide(&known, arguments, &source, &jwk)?;
     if writing.print {
         let secret = source.printed(session, name)?;
         output::print(&format!("{secret}{}", change::manifest(session, &known, &change)?))?;
         return Ok(Answer::Yes);
     }
     source.consent(session, name, writing.dry_run.is_some()).await?;
-    change::perform(session, name, writing, decide).await
+    change::perform(session, name, writing, |known| decide(known, arguments, &source, &jwk)).await
 }
 
 fn decide(known: &Known, arguments: &Arguments, source: &Source, jwk: &PublicJwk) -> Result<Change, Error> {
@@ -181,15 +169,8 @@ impl Source {
         }
         let given = arguments.secret.as_deref().unwrap_or_default();
         let (secret, key) = given.split_once('/').map_or((given, None), |(secret, key)| (secret, Some(key)));
-        let found: Secret =
-            session.client.request(request(Request::get(url(session, secret)), Vec::new())?).await.map_err(
-                |error| match error {
-                    kube::Error::Api(status) if status.code == 404 => {
-                        Error::Refused(format!("Secret {secret} is not in namespace {}", session.namespace))
-                    }
-                    error => Error::api(error),
-                },
-            )?;
+        let missing = || Error::Refused(format!("Secret {secret} is not in namespace {}", session.namespace));
+        let found = secrets(session).get_opt(secret).await.map_err(Error::api)?.ok_or_else(missing)?;
         let consented = found.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_IMPORT));
         if let Some(other) = consented.filter(|other| *other != name) {
             return Err(Error::Refused(format!(
@@ -202,21 +183,20 @@ impl Source {
     }
 
     /// Makes the Secret, or has its owner consent.
-    async fn consent(&self, session: &Session, name: &str, dry_run: bool) -> Result<(), Error> {
-        let query = format!("fieldManager={CLI_FIELD_MANAGER}{}", if dry_run { "&dryRun=All" } else { "" });
-        let label = json!({ LABEL_IMPORT: name });
-        let request = if self.file.is_some() {
-            let metadata = json!({ "name": self.secret, "labels": label });
-            let body = json!({ "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": true, "metadata": metadata, "data": self.data });
-            let create =
-                Request::post(format!("{}?{query}", url(session, ""))).header("content-type", "application/json");
-            request(create, body.to_string().into_bytes())?
+    async fn consent(&mut self, session: &Session, name: &str, dry_run: bool) -> Result<(), Error> {
+        let (secrets, field_manager) = (secrets(session), Some(CLI_FIELD_MANAGER.to_owned()));
+        let labels = Some([(LABEL_IMPORT.to_owned(), name.to_owned())].into());
+        let done = if self.file.is_some() {
+            let metadata = ObjectMeta { name: Some(self.secret.clone()), labels, ..ObjectMeta::default() };
+            // Who wants another key makes another Secret.
+            let secret = Secret::new(metadata, Some(true), std::mem::take(&mut self.data));
+            secrets.create(&PostParams { dry_run, field_manager }, &secret).await
         } else {
-            let body = json!({ "metadata": { "labels": label } });
-            let patch = Request::patch(format!("{}?{query}", url(session, &self.secret)));
-            request(patch.header("content-type", "application/merge-patch+json"), body.to_string().into_bytes())?
+            let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
+            let params = PatchParams { dry_run, field_manager, ..PatchParams::default() };
+            secrets.patch(&self.secret, &params, &patch).await
         };
-        match session.client.request::<Secret>(request).await {
+        match done {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 409 => Err(Error::Refused(format!(
                 "Secret {0} exists already: choose another --entry, or import what it has with --secret {0}",
@@ -268,13 +248,8 @@ fn entry_name(path: &Path) -> String {
     name.trim_matches('-').to_owned()
 }
 
-fn url(session: &Session, secret: &str) -> String {
-    let url = format!("/api/v1/namespaces/{}/secrets/{secret}", session.namespace);
-    url.trim_end_matches('/').to_owned()
-}
-
-fn request(builder: http::request::Builder, body: Vec<u8>) -> Result<Request<Vec<u8>>, Error> {
-    builder.body(body).map_err(|error| Error::Refused(format!("that is no name of a Secret: {error}")))
+fn secrets(session: &Session) -> Api<Secret> {
+    Api::namespaced(session.client.clone(), &session.namespace)
 }
 
 /// The entry of a Secret that is made of a file.
