@@ -9,7 +9,9 @@
 //! no.
 
 mod change;
+mod complete;
 mod completion;
+mod doctor;
 mod error;
 mod export;
 mod history;
@@ -27,7 +29,7 @@ mod rotate;
 mod session;
 mod status;
 mod unpin;
-#[allow(dead_code, reason = "for doctor, to come")]
+#[allow(dead_code, reason = "verify asks it for documents, too")]
 mod web;
 
 use std::ffi::OsString;
@@ -85,6 +87,8 @@ enum Verb {
     Import(import::Arguments),
     /// Foretell what an edit would do, or what is ahead without one; exit code 3 if the API server would refuse it
     Plan(plan::Arguments),
+    /// Check CRDs, versions, rights, replicas, the URL of verifiers, and clocks; exit code 3 if anything fails
+    Doctor(doctor::Arguments),
     /// Print a completion script for bash, zsh or fish
     Completion(completion::Arguments),
 }
@@ -101,6 +105,11 @@ enum Answer {
 type Outcome = Result<Answer, Error>;
 
 fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Words that are being typed are no arguments yet.
+    if arguments.get(1).is_some_and(|word| word == complete::NAME) {
+        return complete::run(&arguments[2..]);
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
@@ -135,6 +144,7 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
             Verb::Export(arguments) => export::run(&session, &arguments).await,
             Verb::Import(arguments) => import::run(&session, &arguments).await,
             Verb::Plan(arguments) => plan::run(&session, &arguments).await,
+            Verb::Doctor(arguments) => doctor::run(&session, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
     })

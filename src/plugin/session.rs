@@ -103,7 +103,7 @@ async fn config(global: &Global) -> Result<Config, Error> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a verb answers as of the moment when it was called")]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

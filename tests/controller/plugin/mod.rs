@@ -2,6 +2,10 @@
 //!
 //! What changes from run to run is named instead: `<time>`, `<span>`, and each kid by its number of appearance.
 
+#[path = "complete.rs"]
+mod complete;
+#[path = "doctor.rs"]
+mod doctor;
 #[path = "export.rs"]
 mod export;
 #[path = "history.rs"]
@@ -68,6 +72,13 @@ impl Rig {
     async fn patch_as(&self, manager: &str, patch: &Patch<Value>, params: PatchParams) {
         let api: Api<KeySet> = Api::namespaced(self.client.clone(), &self.namespace);
         api.patch(SET, &params, patch).await.unwrap_or_else(|error| panic!("{manager}: {error}"));
+    }
+
+    /// Creates an object of a kind that no other test makes.
+    pub(crate) async fn create_at(&self, url: &str, object: &Value) {
+        let request = http::Request::post(url).header("content-type", "application/json");
+        let request = request.body(object.to_string().into_bytes()).unwrap();
+        self.client.request::<Value>(request).await.unwrap();
     }
 
     /// The spec of the KeySet.
