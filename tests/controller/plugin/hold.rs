@@ -82,3 +82,31 @@ async fn what_is_printed_is_what_kubectl_takes() {
     }
     rig.finish_discreetly().await;
 }
+
+#[tokio::test]
+async fn a_client_side_apply_takes_out_an_entry_beside_its_own_and_leaves_what_it_has_not() {
+    let rig = Rig::start("plugin-client-side").await;
+    let Some(kubectl) = crate::manifests::Kubectl::of(&rig) else {
+        return println!("not tried, since there is no kubectl beside the control plane: client-side apply");
+    };
+    let mut object = crate::rig::key_set(SET);
+    object["metadata"]["namespace"] = json!(rig.namespace);
+    object["spec"]["heldKeys"] = json!([{ "keyID": "git-1" }]);
+    let file = rig.cluster.directory().join("client-side.json");
+    std::fs::write(&file, object.to_string()).unwrap();
+    let apply = || kubectl.done(&["apply", "--filename", file.to_str().unwrap()]);
+    apply();
+    rig.until_settled().await;
+    let warned = rig.kubectl_keyset(&["hold", SET, "pay-1"]).ok();
+    assert!(warned.contains("Warning: kubectl-client-side-apply writes the whole list"), "{warned}");
+    let told = rig.kubectl_keyset(&["rotate", SET, "--at", "2099-01-01T00:00:00Z"]).ok();
+    assert!(
+        told.contains("kubectl-client-side-apply applies this KeySet and leaves spec.rotation.after alone"),
+        "{told}"
+    );
+    apply();
+    let spec = rig.spec().await;
+    assert_eq!(held(&spec), ["git-1"], "the warning was right");
+    assert_eq!(spec["rotation"]["after"], "2099-01-01T00:00:00Z", "and so was the other sentence");
+    rig.finish().await;
+}
