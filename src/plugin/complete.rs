@@ -28,10 +28,10 @@ pub(super) fn run(words: &[OsString]) -> ExitCode {
     let line = Line::read(&command, typed);
     let (candidates, directive) = line.candidates(word);
     let begins = |candidate: &&Candidate| candidate.0.starts_with(word);
-    let lines: String =
+    let lines: Vec<String> =
         candidates.iter().filter(begins).map(|(value, meaning)| format!("{value}\t{meaning}\n")).collect();
     // Nothing is left to do when stdout is closed.
-    let _ = output::print(&format!("{lines}:{directive}\n"));
+    let _ = output::print(&format!("{}:{directive}\n", lines.concat()));
     ExitCode::SUCCESS
 }
 
@@ -92,7 +92,7 @@ impl<'a> Line<'a> {
             let values = fixed.iter().map(|value| (value.get_name().to_owned(), help(value.get_help())));
             return (values.collect(), NO_FILES);
         }
-        let name = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str());
+        let name = arg.get_value_names().and_then(|names| names.first()).map(clap::builder::Str::as_str);
         match (arg.get_id().as_str(), name) {
             ("context", _) => (contexts(), NO_FILES),
             (_, Some("FILE")) => (Vec::new(), FILES),

@@ -70,11 +70,54 @@ async fn nobody_answers_a_revocation_while_the_operator_is_away() {
     // Without a status there is no key to name: a set that nobody looked at has none.
     assert_eq!(rig.refused(&["revoke", SET, "pay-1", "--yes"]), "no key of pay is pay-1: it has none yet");
     let kid = "k".repeat(43);
+    // The key of RFC 7515, appendix A.3.
+    let jwk = json!({
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid,
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    });
+    let key = json!({
+        "apiVersion": "keyset.dev/v1alpha1", "kind": "SigningKey", "metadata": { "name": "pay-1" },
+        "spec": {
+            "keySetName": SET, "sequence": 1, "origin": "Generated", "algorithm": "ES256", "publicJWK": jwk,
+            "lifecycle": { "term": 1, "activationTime": Rig::now() },
+        },
+        "status": { "privateKey": "Stored" },
+    });
+    rig.create("signingkeys", &key).await;
     let key = json!({ "name": "pay-1", "keyID": kid, "algorithm": "ES256", "state": "Active", "privateKey": "Stored" });
-    rig.patch_status(&json!({ "activeKeyName": "pay-1", "keys": [key], "observedGeneration": 0 })).await;
+    let uid = rig.get("keysets", SET).await.unwrap()["metadata"]["uid"].clone();
+    let status = json!({ "activeKeyName": "pay-1", "observedUID": uid, "keys": [key], "observedGeneration": 0 });
+    rig.patch_status(&status).await;
     insta::assert_snapshot!(
         "revoke_the_last",
         tidy(&rig.kubectl_keyset(&["revoke", SET, "pay-1", "--mode", "Immediate", "--dry-run", "server"]).ok())
+    );
+    // Who may not see the keys is not kept from revoking one in an emergency.
+    rig.create_at(
+        &format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles", rig.namespace),
+        &json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "keysets" },
+            "rules": [{ "apiGroups": ["keyset.dev"], "resources": ["keysets"], "verbs": ["get", "patch"] }],
+        }),
+    )
+    .await;
+    rig.create_at(
+        &format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings", rig.namespace),
+        &json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "keysets" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "keysets" },
+            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "fireman" }],
+        }),
+    )
+    .await;
+    let blind = until("the right to be known", async || {
+        let said = rig.kubectl_keyset(&["revoke", SET, "pay-1", "--as", "fireman", "--dry-run", "server"]);
+        (said.code == 0).then_some(said.out)
+    })
+    .await;
+    assert!(
+        blind.contains("Warning: What follows cannot be foretold for you: ") && blind.contains("signingkeys"),
+        "{blind}"
     );
     let away = rig.refused(&["revoke", SET, "pay-1", "--yes", "--wait", "1s"]);
     assert!(away.contains("is written, but the operator has not answered it"), "{away}");
