@@ -1,9 +1,10 @@
 //! `kubectl keyset`: what will happen to the keys, when, why not yet, what if, and is it true.
 //!
 //! Invariants: it acts as its caller and can do no more than they may; it writes nothing but the values of
-//! `KeySet.spec` that a verb stands for, as field manager `keyset-cli`; it never lists Secrets, and reads the one that a
-//! verb is about only when that is what the verb is for (`token`, `import`). What it foretells comes from the very
-//! rules of `lifecycle`. Each verb is a file with its arguments, its report and nothing of another's.
+//! `KeySet.spec` that a verb stands for, and the Secret or its label that `import` needs, as field manager `keyset-cli`; it
+//! never lists Secrets, and reads the one that a verb is about only when that is what the verb is for (`token`, `import`).
+//! What it foretells comes from the very rules of `lifecycle`. Each verb is a file with its arguments, its report and
+//! nothing of another's.
 //!
 //! Exit codes: 0 the answer is yes, or it is done; 1 it could not be found out or done; 2 bad arguments; 3 the answer is
 //! no.

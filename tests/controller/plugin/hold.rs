@@ -41,6 +41,18 @@ async fn a_hold_stands_beside_those_of_others() {
     rig.kubectl_keyset(&["release", SET, &second]).ok();
     assert!(rig.spec().await["heldKeys"].is_null());
 
+    // Nobody's edit of the same moment is lost.
+    for _ in 0..3 {
+        for verb in ["hold", "release"] {
+            std::thread::scope(|scope| {
+                for key in ["pay-1", "pay-2"] {
+                    scope.spawn(|| rig.kubectl_keyset(&[verb, SET, key]).ok());
+                }
+            });
+            assert_eq!(held(&rig.spec().await).len(), if verb == "hold" { 2 } else { 0 }, "{verb}");
+        }
+    }
+
     // Who writes whole lists takes the entry out.
     rig.edit_as("argocd-controller", json!({ "heldKeys": [{ "keyID": "git-2" }] })).await;
     let warned = rig.kubectl_keyset(&["hold", SET, "pay-2"]).ok();
