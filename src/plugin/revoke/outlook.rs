@@ -82,7 +82,9 @@ impl Told {
             self.warnings.push(format!("{name} signs and is trusted until then.{sooner}"));
         }
         let after = ahead.steps.iter().filter(|it| it.time >= step.time && it.time <= step.time + SOON);
-        match after.filter_map(|it| it.status.unknown_key_id_end_time).max() {
+        // A window that is open already, such as that of the first key, ends before.
+        let opened = |end: &Timestamp| *end >= step.time + known.contract().lead();
+        match after.filter_map(|it| it.status.unknown_key_id_end_time).filter(opened).max() {
             Some(end) => {
                 self.warnings.push(format!("Verifiers may meet an unknown kid until {end}, C + S after the switch."));
             }
