@@ -5,6 +5,7 @@ pub mod api;
 pub mod cli;
 pub mod controller;
 pub mod forecast;
+pub mod issuer;
 pub mod jose;
 pub mod key_material;
 pub mod lifecycle;

@@ -23,6 +23,8 @@ mod corruption;
 mod crashes;
 #[path = "controller/deletions.rs"]
 mod deletions;
+#[path = "controller/discovery.rs"]
+mod discovery;
 #[path = "controller/edits.rs"]
 mod edits;
 #[path = "controller/flux.rs"]
@@ -33,6 +35,12 @@ mod foreign;
 mod guides;
 #[path = "controller/health.rs"]
 mod health;
+#[path = "controller/incidents.rs"]
+mod incidents;
+#[path = "interop/interpreter.rs"]
+mod interpreter;
+#[path = "controller/issuers.rs"]
+mod issuers;
 #[path = "controller/laggards.rs"]
 mod laggards;
 #[path = "controller/manifests.rs"]

@@ -41,6 +41,7 @@ const TRACING: &[&str] = &["crate::telemetry", "tracing", "tracing_subscriber"];
 const LAW: &[(&str, &[&[&str]])] = &[
     ("api", &[CLIENTS, CLOCK]),
     ("forecast", &[CLIENTS, CLOCK, RNG, TOKIO, TRACING]),
+    ("issuer", &[CLIENTS, CLOCK, RNG]),
     ("jose", &[CLIENTS, RNG]),
     ("key_material", &[CLIENTS, TRACING]),
     ("lifecycle", &[CLIENTS, CLOCK, RNG, TOKIO, TRACING]),

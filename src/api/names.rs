@@ -72,6 +72,8 @@ pub mod config_map {
     pub const REVISION: &str = "keyset.dev/revision";
     /// The annotation with the digest of the set, as in `status.publication.digest`.
     pub const DIGEST: &str = "keyset.dev/digest";
+    /// The annotation with the issuer, as in `status.publication.issuer`, for when the KeySet is gone.
+    pub const ISSUER: &str = "keyset.dev/issuer";
 }
 
 /// Condition types.
@@ -134,6 +136,10 @@ pub mod reason {
     pub const INVALID_IMPORT: &str = "InvalidImport";
     /// Not Accepted: the pinned key cannot sign.
     pub const PIN_UNAVAILABLE: &str = "PinUnavailable";
+    /// Not Accepted: the administrator has not allowed the host of the issuer to the namespace.
+    pub const ISSUER_NOT_ALLOWED: &str = "IssuerNotAllowed";
+    /// Not Accepted: an older KeySet has the issuer.
+    pub const ISSUER_CONFLICT: &str = "IssuerConflict";
     /// Overdue: the active key is pinned.
     pub const PINNED: &str = "Pinned";
     /// Overdue: the rotation is suspended.

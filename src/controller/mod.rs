@@ -16,6 +16,7 @@ mod clock;
 mod context;
 mod error;
 mod events;
+mod issuers;
 mod leader;
 mod objects;
 mod observe;

@@ -49,8 +49,11 @@ pub(super) async fn observe(
         async { published(objects.config_map(&config_map).await?, &key_set) },
         context.watch.judge(&context.client, contract.clock_skew),
     )?;
-    let (strays, imports) =
-        tokio::try_join!(strays(objects, &key_set, &keys, &signer), imports(objects, &key_set, &keys))?;
+    let (strays, imports, issuer) = tokio::try_join!(
+        strays(objects, &key_set, &keys, &signer),
+        imports(objects, &key_set, &keys),
+        context.issuers.obstacle(&context.client, &key_set),
+    )?;
     // Last of all: what the replicas serve is judged by objects that are not newer.
     let (visibility, set) = (key_set.spec.publication.visibility, Set::of(&key_set));
     let key_set = observed_key_set(key_set);
@@ -60,8 +63,20 @@ pub(super) async fn observe(
     };
     let pass = sweep.as_ref().map(|sweep| sweep.of(&set));
     let (obstacle, witness) = (None, None);
-    let mut observed =
-        Observed { key_set, keys, undecodable, strays, imports, obstacle, signer, published, pass, witness, clock };
+    let mut observed = Observed {
+        key_set,
+        keys,
+        undecodable,
+        strays,
+        imports,
+        issuer,
+        obstacle,
+        signer,
+        published,
+        pass,
+        witness,
+        clock,
+    };
     if let Some((sweep, replica)) = sweep.zip(sought(&observed)) {
         observed.witness = context.prober.witness(&sweep, replica, &set).await;
     }
@@ -280,6 +295,7 @@ pub(crate) fn published(config_map: Option<ConfigMap>, key_set: &KeySet) -> Resu
         digest: document.map(Digest::of),
         set: document.and_then(|document| JwkSet::parse(document.as_bytes()).ok()),
         revision: annotations.get(names::config_map::REVISION).and_then(|revision| revision.parse().ok()),
+        issuer: annotations.get(names::config_map::ISSUER).filter(|issuer| !issuer.is_empty()).cloned(),
         ownership: open(config_map.immutable, ownership(&config_map.metadata, key_set)),
     }))
 }

@@ -1,5 +1,6 @@
 //! A forecast against the world of the lifecycle's tests, which has servers that remember, fences and judges.
 #![allow(dead_code, reason = "the world serves other tests")]
+#![allow(clippy::duplicate_mod, reason = "the same world, in a place where it knows nothing of forecasts")]
 
 #[path = "../lifecycle/tests/acts.rs"]
 mod acts;

@@ -120,10 +120,11 @@ impl World {
                     (key.lifecycle, key.status) = (lifecycle, Some(status));
                 }
             }
-            Effect::ApplyConfigMap { set, digest, revision, .. } => {
+            Effect::ApplyConfigMap { set, digest, revision, issuer, .. } => {
                 let (fence, set, digest, revision) = (self.fence(), Some(set), Some(digest), Some(revision));
                 let ownership = Ownership::AsWanted;
-                self.observed.published = Published::Ours(ConfigMapContent { fence, digest, set, revision, ownership });
+                self.observed.published =
+                    Published::Ours(ConfigMapContent { fence, digest, set, revision, issuer, ownership });
             }
             Effect::RebuildKeySecret { key, .. } => {
                 let stored = PrivateHalf::Stored(self.fence());

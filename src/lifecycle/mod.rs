@@ -42,8 +42,8 @@ pub use effect::{
     DeleteCause, Effect, Event, EventReason, Plan, Provenance, PublishCause, RecordCause, SignerChange, SignerRecord,
 };
 pub use observed::{
-    Clock, ConfigMapContent, Fence, Import, Key, Observed, ObservedKeySet, Ownership, Pass, PassState, PrivateHalf,
-    Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Witness,
+    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Ownership, Pass, PassState,
+    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Witness,
 };
 pub use plan::plan;
 pub use restore::sought;

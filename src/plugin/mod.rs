@@ -29,8 +29,9 @@ mod revoke;
 mod rotate;
 mod session;
 mod status;
+mod token;
 mod unpin;
-#[allow(dead_code, reason = "verify asks it for documents, too")]
+pub mod verify;
 mod web;
 
 use std::ffi::OsString;
@@ -90,6 +91,10 @@ enum Verb {
     Plan(plan::Arguments),
     /// Check CRDs, versions, rights, replicas, the URL of verifiers, and clocks; exit code 3 if anything fails
     Doctor(doctor::Arguments),
+    /// Judge a token as a verifier would, and explain each check
+    Verify(Box<verify::Arguments>),
+    /// Sign a test token with the active key, if you may read the Signer Secret
+    Token(token::Arguments),
     /// Print a completion script for bash, zsh or fish
     Completion(completion::Arguments),
 }
@@ -117,7 +122,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match perform(arguments) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(ANSWER_IS_NO),
+        Ok(Answer::No) => ExitCode::from(NO),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -127,25 +132,24 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn perform(Arguments { global, verb }: Arguments) -> Outcome {
     // What needs no cluster must not ask for one.
-    if let Verb::Completion(arguments) = &verb {
-        return completion::run(arguments);
-    }
+    let session = async || Session::start(&global).await;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::output)?;
     runtime.block_on(async {
-        let session = Session::start(&global).await?;
         match verb {
-            Verb::Status(arguments) => status::run(&session, &arguments).await,
-            Verb::Rotate(arguments) => rotate::run(&session, &arguments).await,
-            Verb::Hold(arguments) => hold::run(&session, &arguments).await,
-            Verb::Release(arguments) => release::run(&session, &arguments).await,
-            Verb::Pin(arguments) => pin::run(&session, &arguments).await,
-            Verb::Unpin(arguments) => unpin::run(&session, &arguments).await,
-            Verb::Revoke(arguments) => revoke::run(&session, &arguments).await,
-            Verb::History(arguments) => history::run(&session, &arguments).await,
-            Verb::Export(arguments) => export::run(&session, &arguments).await,
-            Verb::Import(arguments) => import::run(&session, &arguments).await,
-            Verb::Plan(arguments) => plan::run(&session, &arguments).await,
-            Verb::Doctor(arguments) => doctor::run(&session, &arguments).await,
+            Verb::Plan(arguments) => plan::run(&session().await?, &arguments).await,
+            Verb::Status(arguments) => status::run(&session().await?, &arguments).await,
+            Verb::Verify(arguments) => verify::run(&global, &arguments).await,
+            Verb::Token(arguments) => token::run(&session().await?, &arguments).await,
+            Verb::Rotate(arguments) => rotate::run(&session().await?, &arguments).await,
+            Verb::Hold(arguments) => hold::run(&session().await?, &arguments).await,
+            Verb::Release(arguments) => release::run(&session().await?, &arguments).await,
+            Verb::Pin(arguments) => pin::run(&session().await?, &arguments).await,
+            Verb::Unpin(arguments) => unpin::run(&session().await?, &arguments).await,
+            Verb::Revoke(arguments) => revoke::run(&session().await?, &arguments).await,
+            Verb::History(arguments) => history::run(&session().await?, &arguments).await,
+            Verb::Export(arguments) => export::run(&session().await?, &arguments).await,
+            Verb::Import(arguments) => import::run(&session().await?, &arguments).await,
+            Verb::Doctor(arguments) => doctor::run(&session().await?, &arguments).await,
             Verb::Completion(arguments) => completion::run(&arguments),
         }
     })
@@ -167,7 +171,7 @@ fn complain(line: &str) {
 }
 
 const BAD_ARGUMENTS: u8 = 2;
-const ANSWER_IS_NO: u8 = 3;
+const NO: u8 = 3;
 const EXIT_CODES: &str =
     "Exit codes: 0 yes or done, 1 it could not be found out or done, 2 bad arguments, 3 the answer is no.";
 

@@ -19,13 +19,16 @@ use crate::controller::{Secret, fence, imported, ownership, published};
 use crate::forecast::made_up;
 use crate::jose::KeyId;
 use crate::lifecycle::{
-    Clock, Fence, Import, Key, Observed, ObservedKeySet, PrivateHalf, Published, Signer, SignerContent, SignerSecret,
+    Clock, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, PrivateHalf, Published, Signer, SignerContent,
+    SignerSecret,
 };
 
 /// What belongs to a KeySet, as it was read.
 pub(super) struct Objects {
     signing_keys: Vec<SigningKey>,
     config_map: Option<ConfigMap>,
+    /// The issuer that the status is about.
+    live_issuer: Option<String>,
 }
 
 /// What was observed, and what was taken for granted.
@@ -36,15 +39,16 @@ pub(super) struct Seen {
 }
 
 impl Objects {
-    /// Reads what there is under the names of the KeySet.
-    pub(super) async fn read(session: &Session, key_set: &KeySet) -> Result<Self, Error> {
+    /// Reads what there is under the names of the KeySet; `live` is the KeySet as it is, if it is there.
+    pub(super) async fn read(session: &Session, key_set: &KeySet, live: Option<&KeySet>) -> Result<Self, Error> {
         let (client, namespace) = (&session.client, key_set.namespace().unwrap_or_default());
         let owned = ListParams::default().fields(&format!("spec.keySetName={}", key_set.name_any()));
         let signing_keys: Api<SigningKey> = Api::namespaced(client.clone(), &namespace);
         let signing_keys = signing_keys.list(&owned).await.map_err(Error::api)?.items;
         let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
         let config_map = config_maps.get_opt(&key_set.config_map_name()).await.map_err(Error::api)?;
-        Ok(Self { signing_keys, config_map })
+        let live_issuer = live.and_then(|live| live.spec.publication.issuer.clone());
+        Ok(Self { signing_keys, config_map, live_issuer })
     }
 
     /// The KeySet with them, be it as it is or as an edit would make it.
@@ -62,6 +66,7 @@ impl Objects {
             undecodable: Vec::new(),
             strays: Vec::new(),
             imports,
+            issuer: self.issuer(key_set, &mut assumptions),
             signer,
             published,
             pass: None,
@@ -71,6 +76,28 @@ impl Objects {
         };
         assumptions.extend(doubts(key_set));
         Ok(Seen { observed, assumptions })
+    }
+
+    /// What keeps the issuer from being served, as the status tells of it. What the administrator allows nobody else can see.
+    fn issuer(&self, key_set: &KeySet, assumptions: &mut Vec<String>) -> Option<IssuerObstacle> {
+        let issuer = key_set.spec.publication.issuer.as_ref()?;
+        let status = key_set.status.as_ref();
+        let accepted = status.and_then(|status| status.publication.as_ref()).and_then(|it| it.issuer.as_ref());
+        if accepted == Some(issuer) {
+            return None;
+        }
+        let mut conditions = status.iter().flat_map(|status| &status.conditions);
+        let told = conditions.find(|it| it.r#type == condition::ACCEPTED && self.live_issuer.as_ref() == Some(issuer));
+        match told.map(|it| it.reason.as_str()) {
+            Some(reason::ISSUER_NOT_ALLOWED) => Some(IssuerObstacle::NotAllowed),
+            Some(reason::ISSUER_CONFLICT) => Some(IssuerObstacle::Taken { by: "another".to_owned() }),
+            _ => {
+                assumptions.push(format!(
+                    "the administrator has given the host of {issuer} to this namespace, and no other KeySet has it"
+                ));
+                None
+            }
+        }
     }
 }
 

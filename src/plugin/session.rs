@@ -41,7 +41,15 @@ pub(super) struct Session {
     pub(super) namespace: String,
     /// When the verb began: what it tells is as of then.
     pub(super) now: Timestamp,
+    config: Config,
     pub(super) format: Format,
+}
+
+impl Global {
+    /// Writes an answer for which no cluster was asked.
+    pub(super) fn print(&self, report: &impl Report) -> Result<(), Error> {
+        self.output.print(report)
+    }
 }
 
 impl Session {
@@ -53,8 +61,16 @@ impl Session {
             config.auth_info.impersonate = Some(user.clone());
         }
         let namespace = global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(Error::api)?;
-        Ok(Self { client, namespace, now: now(), format: global.output })
+        let client = Client::try_from(config.clone()).map_err(Error::api)?;
+        Ok(Self { client, namespace, now: now(), config, format: global.output })
+    }
+
+    /// A client that takes the first answer. The other asks again for two minutes while the API server, or a Service
+    /// behind it, is not available.
+    pub(super) fn impatient_client(&self) -> Result<Client, Error> {
+        let mut config = self.config.clone();
+        config.default_retry = false;
+        Client::try_from(config).map_err(Error::api)
     }
 
     /// Writes the answer to standard output.

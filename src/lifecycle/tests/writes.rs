@@ -49,9 +49,9 @@ impl World {
                 key.generation += i64::from(changed);
                 key.fence = Fence { uid: key.fence.uid.clone(), ..new };
             }
-            Effect::ApplyConfigMap { fence, set, digest, revision, .. } => {
+            Effect::ApplyConfigMap { fence, set, digest, revision, issuer, .. } => {
                 assert_eq!(digest, Digest::of(set.to_json().as_bytes()));
-                self.write_config_map(fence.as_ref(), set, revision);
+                self.write_config_map(fence.as_ref(), set, revision, issuer);
             }
             Effect::RebuildKeySecret { key, .. } => {
                 let private = PrivateHalf::Stored(self.fence());
@@ -120,7 +120,7 @@ impl World {
         self.note_lifetime();
     }
 
-    fn write_config_map(&mut self, fence: Option<&Fence>, set: JwkSet, revision: i64) {
+    fn write_config_map(&mut self, fence: Option<&Fence>, set: JwkSet, revision: i64, issuer: Option<String>) {
         let found = match &self.published {
             Published::Ours(content) => Some(content.fence.clone()),
             Published::Absent => None,
@@ -132,6 +132,7 @@ impl World {
             digest: Some(Digest::of(set.to_json().as_bytes())),
             set: Some(set),
             revision: Some(revision),
+            issuer,
             ownership: Ownership::AsWanted,
         });
     }

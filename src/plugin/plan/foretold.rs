@@ -1,10 +1,15 @@
 //! Effects of a forecast as people read them, and as the requests that the API server will see.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::forecast::{Forecast, Step};
-use crate::lifecycle::{DeleteCause, Effect, ObservedKeySet, Provenance, PublishCause, RecordCause, SignerChange};
+use crate::forecast::Forecast;
+use crate::lifecycle::{
+    DeleteCause, Effect, Fence, Observed, ObservedKeySet, PrivateHalf, Provenance, PublishCause, RecordCause,
+    SignerChange, SignerRecord,
+};
 
 /// One thing that the operator will do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,80 +64,122 @@ impl Foretold {
     }
 }
 
-/// Everything that a forecast has the operator write, in its order.
-pub(super) fn foretold(forecast: &Forecast) -> Vec<Foretold> {
-    let key_set = &forecast.end.key_set;
-    let known = |step: &Step, effect: &Effect| told(step.time, effect, key_set, forecast);
-    forecast.steps.iter().flat_map(|step| step.effects.iter().map(move |effect| known(step, effect))).collect()
+/// Everything that a forecast has the operator write, in its order. `begin` is what the forecast began with.
+pub(super) fn foretold(begin: &Observed, forecast: &Forecast) -> Vec<Foretold> {
+    let stored = begin.keys.iter().filter(|key| matches!(key.private, PrivateHalf::Stored(_)));
+    let mut teller = Teller { forecast, stored: stored.map(|key| key.name.clone()).collect() };
+    let mut told = Vec::new();
+    for step in &forecast.steps {
+        told.extend(step.effects.iter().map(|effect| teller.tell(step.time, effect)));
+    }
+    told
 }
 
-fn told(time: Timestamp, effect: &Effect, key_set: &ObservedKeySet, forecast: &Forecast) -> Foretold {
-    let named = |sequence: &i64| format!("{}-{sequence}", key_set.name);
-    let made = |sequence: &i64| {
-        let name = named(sequence);
-        vec![Write::new("create", "secrets", &name), Write::new("create", "signingkeys", &name)]
-    };
-    let (action, subject, text, writes) = match effect {
-        Effect::RecordStatus => {
-            (Action::RecordStatus, key_set.name.clone(), "record the status".to_owned(), Vec::new())
-        }
-        Effect::StageKey { sequence, algorithm, .. } => {
-            (Action::Generate, named(sequence), format!("generate {} ({algorithm})", named(sequence)), made(sequence))
-        }
-        Effect::ImportKey { sequence, entry, .. } => {
-            let text = format!("import {} from entry {}", named(sequence), entry.name);
-            (Action::Import, named(sequence), text, made(sequence))
-        }
-        Effect::AdoptKey { sequence, provenance, .. } => {
-            let text = match provenance {
-                Provenance::External { entry_name } => format!("take in {} for entry {entry_name}", named(sequence)),
-                _ => format!("write the lost record {} again", named(sequence)),
-            };
-            (Action::Adopt, named(sequence), text, vec![Write::new("create", "signingkeys", &named(sequence))])
-        }
-        Effect::WriteSigner { fence, record, change } => {
-            let (action, text) = match change {
-                SignerChange::Activate => {
-                    (Action::Activate, format!("switch signers to {} (term {})", record.key_name, record.term))
-                }
-                SignerChange::Bar => (Action::Bar, "bar keys from signing again".to_owned()),
-                SignerChange::Repair => (Action::Repair, "write the Signer Secret again".to_owned()),
-            };
-            let verb = if fence.is_some() { "apply" } else { "create" };
-            let write = Write::new(verb, "secrets", &key_set.signer_secret_name());
-            (action, record.key_name.clone(), text, vec![write])
-        }
-        Effect::RecordKey { key, cause, .. } => {
-            let (action, text) = recorded(key, *cause);
-            (action, key.clone(), text, vec![Write::new("apply", "signingkeys", key)])
-        }
-        Effect::ApplyConfigMap { fence, cause, set, .. } => {
-            let (action, text) = published(forecast, cause, set.len());
-            let verb = if fence.is_some() { "apply" } else { "create" };
-            let name = key_set.config_map_name();
-            (action, name.clone(), text, vec![Write::new(verb, "configmaps", &name)])
-        }
-        Effect::RebuildKeySecret { key, .. } => {
-            let text = format!("write the lost Key Secret of {key} again");
-            (Action::Repair, key.clone(), text, vec![Write::new("create", "secrets", key)])
-        }
-        Effect::DeleteKeySecret { key, cause, .. } => {
-            let text = match cause {
-                DeleteCause::Destroy => format!("destroy the private half of {key}"),
-                DeleteCause::Mismatch => format!("delete the Key Secret {key}, which holds another key"),
-            };
-            (Action::DestroyPrivateKey, key.clone(), text, vec![Write::new("delete", "secrets", key)])
-        }
-        Effect::DeleteSigningKey { key, .. } => {
-            let text = format!("delete the record {key}, beyond retention.historyLimit");
-            (Action::Prune, key.clone(), text, vec![Write::new("delete", "signingkeys", key)])
-        }
-        Effect::RecordOwnership { key, .. } => {
-            let text = format!("put the owner references of {key} as deletionPolicy wants them");
-            (Action::Own, key.clone(), text, vec![Write::new("patch", "signingkeys", key)])
-        }
-    };
-    Foretold { time, action, subject, text, writes }
+struct Teller<'a> {
+    forecast: &'a Forecast,
+    /// Keys that have a Key Secret by now.
+    stored: BTreeSet<String>,
+}
+
+/// What is done to what, in words, and by which requests.
+type Told = (Action, String, String, Vec<Write>);
+
+impl Teller<'_> {
+    fn tell(&mut self, time: Timestamp, effect: &Effect) -> Foretold {
+        let (action, subject, text, writes) = match effect {
+            Effect::RecordStatus => {
+                (Action::RecordStatus, self.key_set().name.clone(), "record the status".to_owned(), Vec::new())
+            }
+            Effect::StageKey { sequence, algorithm, .. } => {
+                let name = self.named(*sequence);
+                let text = format!("generate {name} ({algorithm})");
+                self.made(Action::Generate, name, text)
+            }
+            Effect::ImportKey { sequence, entry, .. } => {
+                let name = self.named(*sequence);
+                let text = format!("import {name} from entry {}", entry.name);
+                self.made(Action::Import, name, text)
+            }
+            Effect::AdoptKey { sequence, provenance, .. } => {
+                let name = self.named(*sequence);
+                let text = match provenance {
+                    Provenance::External { entry_name } => format!("take in {name} for entry {entry_name}"),
+                    _ => format!("write the lost record {name} again"),
+                };
+                let write = Write::new("create", "signingkeys", &name);
+                (Action::Adopt, name, text, vec![write])
+            }
+            Effect::WriteSigner { fence, record, change } => self.signer(fence.as_ref(), record, *change),
+            Effect::RecordKey { key, cause, .. } => {
+                let (action, text) = recorded(key, *cause);
+                (action, key.clone(), text, vec![Write::new("apply", "signingkeys", key)])
+            }
+            Effect::ApplyConfigMap { fence, cause, set, .. } => {
+                let (action, text) = published(self.forecast, cause, set.len());
+                let name = self.key_set().config_map_name();
+                let write = Write::new(applied(fence.as_ref()), "configmaps", &name);
+                (action, name, text, vec![write])
+            }
+            Effect::RebuildKeySecret { key, .. } => {
+                self.stored.insert(key.clone());
+                let text = format!("write the lost Key Secret of {key} again");
+                (Action::Repair, key.clone(), text, vec![Write::new("create", "secrets", key)])
+            }
+            Effect::DeleteKeySecret { key, cause, .. } => self.destroyed(key, *cause),
+            Effect::DeleteSigningKey { key, .. } => {
+                let text = format!("delete the record {key}, beyond retention.historyLimit");
+                (Action::Prune, key.clone(), text, vec![Write::new("delete", "signingkeys", key)])
+            }
+            Effect::RecordOwnership { key, .. } => self.owned(key),
+        };
+        Foretold { time, action, subject, text, writes }
+    }
+
+    fn key_set(&self) -> &ObservedKeySet {
+        &self.forecast.end.key_set
+    }
+
+    fn named(&self, sequence: i64) -> String {
+        format!("{}-{sequence}", self.key_set().name)
+    }
+
+    fn made(&mut self, action: Action, name: String, text: String) -> Told {
+        self.stored.insert(name.clone());
+        let writes = vec![Write::new("create", "secrets", &name), Write::new("create", "signingkeys", &name)];
+        (action, name, text, writes)
+    }
+
+    fn signer(&self, fence: Option<&Fence>, record: &SignerRecord, change: SignerChange) -> Told {
+        let (action, text) = match change {
+            SignerChange::Activate => {
+                (Action::Activate, format!("switch signers to {} (term {})", record.key_name, record.term))
+            }
+            SignerChange::Bar => (Action::Bar, "bar keys from signing again".to_owned()),
+            SignerChange::Repair => (Action::Repair, "write the Signer Secret again".to_owned()),
+        };
+        let write = Write::new(applied(fence), "secrets", &self.key_set().signer_secret_name());
+        (action, record.key_name.clone(), text, vec![write])
+    }
+
+    fn destroyed(&mut self, key: &str, cause: DeleteCause) -> Told {
+        self.stored.remove(key);
+        let text = match cause {
+            DeleteCause::Destroy => format!("destroy the private half of {key}"),
+            DeleteCause::Mismatch => format!("delete the Key Secret {key}, which holds another key"),
+        };
+        (Action::DestroyPrivateKey, key.to_owned(), text, vec![Write::new("delete", "secrets", key)])
+    }
+
+    fn owned(&self, key: &str) -> Told {
+        let text = format!("put the owner references of {key} as deletionPolicy wants them");
+        let secret = self.stored.contains(key).then(|| Write::new("patch", "secrets", key));
+        let writes = secret.into_iter().chain([Write::new("patch", "signingkeys", key)]).collect();
+        (Action::Own, key.to_owned(), text, writes)
+    }
+}
+
+fn applied(fence: Option<&Fence>) -> &'static str {
+    if fence.is_some() { "apply" } else { "create" }
 }
 
 fn recorded(key: &str, cause: RecordCause) -> (Action, String) {
@@ -156,6 +203,7 @@ fn published(forecast: &Forecast, cause: &PublishCause, count: usize) -> (Action
             let names: Vec<String> = removed.iter().map(|kid| name(kid).unwrap_or_else(|| kid.to_string())).collect();
             (Action::Publish, format!("publish the set without {} ({count} keys)", names.join(", ")))
         }
+        PublishCause::Issuer => (Action::Publish, "publish the set under its issuer".to_owned()),
         PublishCause::Repair => (Action::Repair, "write the JWKS ConfigMap again".to_owned()),
     }
 }

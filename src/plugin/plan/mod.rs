@@ -45,7 +45,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(session: &Session, arguments: &Arguments) -> Outcome {
     let Some(filename) = &arguments.filename else {
         let key_set = session.key_set(arguments.name.as_deref().unwrap_or_default()).await?;
-        let report = Report::of(session, None, &key_set, Vec::new(), arguments.until).await?;
+        let report = Report::of(session, Some(&key_set), &key_set, Vec::new(), arguments.until).await?;
         session.print(&report)?;
         return Ok(Answer::Yes);
     };
@@ -103,6 +103,8 @@ struct Report {
     until: Timestamp,
     /// The status once all that is done at once is done.
     settled: KeySetStatus,
+    /// The status at the end of the time that was looked ahead.
+    eventually: KeySetStatus,
 }
 
 impl Report {
@@ -114,18 +116,19 @@ impl Report {
         until: Option<SignedDuration>,
     ) -> Result<Self, Error> {
         let now = session.now;
-        let objects = Objects::read(session, edited).await?;
+        let objects = Objects::read(session, edited, live).await?;
         let until = now.checked_add(until.unwrap_or_else(|| horizon(edited))).unwrap_or(Timestamp::MAX);
         let Seen { observed, assumptions } = objects.seen(session, edited).await?;
-        let ahead = forecast(observed, now, until);
+        let ahead = forecast(observed.clone(), now, until);
+        let told = foretold(&observed, &ahead);
         let moves = match live {
             Some(live) => {
-                let as_it_is = forecast(objects.seen(session, live).await?.observed, now, until);
-                moves(&foretold(&as_it_is), &foretold(&ahead))
+                let as_it_is = objects.seen(session, live).await?.observed;
+                moves(&foretold(&as_it_is, &forecast(as_it_is.clone(), now, until)), &told)
             }
             None => Vec::new(),
         };
-        let (at_once, later) = foretold(&ahead).into_iter().partition(|it: &Foretold| it.time <= now);
+        let (at_once, later) = told.into_iter().partition(|it: &Foretold| it.time <= now);
         Ok(Self {
             now,
             namespace: edited.namespace().unwrap_or_default(),
@@ -137,6 +140,7 @@ impl Report {
             assumptions,
             until,
             settled: settled(&ahead, edited, now),
+            eventually: ahead.end.key_set.status,
         })
     }
 

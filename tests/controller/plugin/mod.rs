@@ -16,12 +16,18 @@ mod hold;
 mod import;
 #[path = "pin.rs"]
 mod pin;
+#[path = "plan.rs"]
+mod plan;
 #[path = "revoke.rs"]
 mod revoke;
 #[path = "rotate.rs"]
 mod rotate;
 #[path = "status.rs"]
 mod status;
+#[path = "token.rs"]
+mod token;
+#[path = "verify.rs"]
+mod verify;
 
 use std::process::{Command, Stdio};
 
