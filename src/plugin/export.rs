@@ -3,12 +3,14 @@
 //! Invariant: only a document is printed whose digest the operator accepts, to the byte unless another form is asked for.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
+use kube::{Api, ResourceExt};
 
 use super::output::{self, Format};
 use super::session::Session;
 use super::{Answer, Error, Outcome};
+use crate::api::KeySet;
 use crate::api::names::config_map;
+use crate::issuer::Issuer;
 use crate::jose::{Digest, JwkSet};
 
 #[derive(Debug, clap::Args)]
@@ -17,13 +19,18 @@ pub(super) struct Arguments {
     #[arg(value_name = "NAME")]
     name: String,
     /// Each key as PEM, under its kid as a comment
-    #[arg(long)]
+    #[arg(long, conflicts_with = "discovery")]
     pem: bool,
+    /// The discovery document of its issuer instead (OpenID Connect Discovery, RFC 8414)
+    #[arg(long)]
+    discovery: bool,
 }
 
 pub(super) async fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let document = document(session, &arguments.name).await?;
+    let key_set = session.key_set(&arguments.name).await?;
+    let document = document(session, &key_set).await?;
     let set = JwkSet::parse(document.as_bytes()).map_err(|error| Error::Refused(error.to_string()))?;
+    let document = if arguments.discovery { discovery(&key_set, &set)? } else { document };
     let text = match session.format {
         _ if arguments.pem => pem(&set)?,
         Format::Yaml => {
@@ -38,9 +45,8 @@ pub(super) async fn run(session: &Session, arguments: &Arguments) -> Outcome {
 }
 
 /// What servers may serve.
-async fn document(session: &Session, name: &str) -> Result<String, Error> {
-    let key_set = session.key_set(name).await?;
-    let object = key_set.config_map_name();
+async fn document(session: &Session, key_set: &KeySet) -> Result<String, Error> {
+    let (name, object) = (key_set.name_any(), key_set.config_map_name());
     let accepted = key_set.status.as_ref().and_then(|status| status.publication.as_ref());
     let Some(accepted) = accepted.filter(|publication| publication.digest.is_some()) else {
         return Err(Error::Refused(format!(
@@ -62,6 +68,19 @@ async fn document(session: &Session, name: &str) -> Result<String, Error> {
         )));
     }
     Ok(document)
+}
+
+/// What servers tell of the issuer, once the operator accepts it.
+fn discovery(key_set: &KeySet, set: &JwkSet) -> Result<String, Error> {
+    let accepted = key_set.status.as_ref().and_then(|status| status.publication.as_ref()?.issuer.as_deref());
+    let issuer = accepted.and_then(|url| url.parse::<Issuer>().ok());
+    let none = || {
+        let name = key_set.name_any();
+        Error::Refused(format!(
+            "{name} has no issuer that is served: see publication.issuer, and kubectl keyset status {name}"
+        ))
+    };
+    Ok(issuer.ok_or_else(none)?.metadata(&set.keys().iter().map(crate::jose::PublicJwk::algorithm).collect()))
 }
 
 fn pem(set: &JwkSet) -> Result<String, Error> {

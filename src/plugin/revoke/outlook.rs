@@ -120,7 +120,8 @@ async fn look(
     let mut edited = known.key_set.clone();
     edited.spec.revoked_keys.retain(|revoked| revoked.key_id != *kid);
     edited.spec.revoked_keys.push(RevokedKey { key_id: kid.clone(), mode });
-    let Seen { observed, assumptions } = Objects::read(session, &edited).await?.seen(session, &edited).await?;
+    let objects = Objects::read(session, &edited, Some(&known.key_set)).await?;
+    let Seen { observed, assumptions } = objects.seen(session, &edited).await?;
     let contract = known.contract();
     // The wait for a successor, that for signers, and that for copies; and a little.
     let lengths = [contract.lead(), contract.reload_lag, contract.lead(), contract.publication_delay, LITTLE];

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, SET};
+use crate::rig::{Install, Rig, SET};
 use crate::until;
 
 #[tokio::test]
 async fn an_export_is_what_is_served_and_has_nothing_private() {
-    let rig = Rig::start("plugin-export").await;
+    let flags = vec!["--allow-issuer-host=export.example.com=plugin-export".to_owned()];
+    let install = Install { flags, ..Install::default() };
+    let mut rig = Rig::installed(crate::cluster().await, "plugin-export", install).await;
+    rig.start_controller();
     assert!(rig.refused(&["export", SET]).starts_with("KeySet pay is not in namespace"));
     rig.apply(json!({})).await;
     rig.until_settled().await;
@@ -42,8 +45,17 @@ async fn an_export_is_what_is_served_and_has_nothing_private() {
         assert!(!text.contains("\"d\""), "{text}");
     }
 
+    // The document of the issuer is the one that servers answer with.
+    assert!(rig.refused(&["export", SET, "--discovery"]).contains("has no issuer that is served"));
+    rig.edit(json!({ "publication": { "issuer": "https://export.example.com/tenant" } })).await;
+    let url = format!("http://{}/tenant/.well-known/openid-configuration", rig.servers[0].public);
+    let served = until("the issuer", async || {
+        crate::witness::fetch_of("export.example.com", &url).await.filter(|(status, _)| *status == 200)
+    })
+    .await;
+    assert_eq!(rig.kubectl_keyset(&["export", SET, "--discovery"]).ok(), served.1);
+
     // Nobody exports what the operator did not publish.
-    let mut rig = rig;
     rig.stop_controller().await;
     let tampered: BTreeMap<&str, &str> = [("jwks.json", "{\"keys\":[]}")].into();
     rig.patch("configmaps", "pay-jwks", json!({ "data": tampered })).await;
