@@ -82,11 +82,14 @@ impl Told {
             self.warnings.push(format!("{name} signs and is trusted until then.{sooner}"));
         }
         let after = ahead.steps.iter().filter(|it| it.time >= step.time && it.time <= step.time + SOON);
-        // A window that is open already, such as that of the first key, ends before.
-        let opened = |end: &Timestamp| *end >= step.time + known.contract().lead();
-        match after.filter_map(|it| it.status.unknown_key_id_end_time).filter(opened).max() {
+        // Only what is told of this switch: a window that was open before, such as that of the first key, is another.
+        let of_it = |status: &KeySetStatus| status.last_rotation.as_ref().is_some_and(|last| last.key_name == next);
+        let after = after.filter(|it| of_it(&it.status));
+        match after.filter_map(|it| it.status.unknown_key_id_end_time).max() {
             Some(end) => {
-                self.warnings.push(format!("Verifiers may meet an unknown kid until {end}, C + S after the switch."));
+                self.warnings.push(format!(
+                    "Verifiers may meet an unknown kid until {end}: until then copies of the set without it may be in use."
+                ));
             }
             None => self.consequences.push("Every verifier knows it by then: none meets an unknown kid.".to_owned()),
         }

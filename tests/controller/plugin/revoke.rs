@@ -1,5 +1,8 @@
 //! `revoke`.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
 use super::tidy;
@@ -47,6 +50,12 @@ async fn a_revocation_without_a_ready_standby_says_what_each_mode_costs() {
     .await;
     for mode in ["AfterSwitch", "ForceSwitch", "Immediate"] {
         let said = rig.kubectl_keyset(&["revoke", SET, "pay-1", "--mode", mode, "--dry-run", "server"]).ok();
+        let costs = said.contains("Verifiers may meet an unknown kid until");
+        assert_eq!(
+            (costs, said.contains("none meets an unknown kid")),
+            (mode != "AfterSwitch", mode == "AfterSwitch"),
+            "{said}"
+        );
         insta::assert_snapshot!(format!("revoke_{mode}"), tidy(&said));
     }
     // A mode is only made sharper.
@@ -119,7 +128,32 @@ async fn nobody_answers_a_revocation_while_the_operator_is_away() {
         blind.contains("Warning: What follows cannot be foretold for you: ") && blind.contains("signingkeys"),
         "{blind}"
     );
+    // At a terminal it asks; only a yes is one.
+    if let Some((code, said)) = at_a_terminal(&rig, "n\n") {
+        assert!(
+            code == 1 && said.contains("Shall it be so? [y/N]") && said.contains("error: nothing was revoked"),
+            "{said}"
+        );
+        assert!(said.find("is revoked for ever").unwrap() < said.find("Shall it be so?").unwrap(), "{said}");
+        assert!(rig.spec().await["revokedKeys"].is_null());
+        let (code, said) = at_a_terminal(&rig, "y\n").unwrap();
+        assert!(code == 0 && rig.spec().await["revokedKeys"][0]["keyID"] == kid, "{said}");
+        rig.edit(json!({ "revokedKeys": null })).await;
+    } else {
+        println!("not tried, since there is no `script`: the question at a terminal");
+    }
     let away = rig.refused(&["revoke", SET, "pay-1", "--yes", "--wait", "1s"]);
     assert!(away.contains("is written, but the operator has not answered it"), "{away}");
     rig.finish_discreetly().await;
+}
+
+/// Revokes at a terminal at which somebody types.
+fn at_a_terminal(rig: &Rig, typed: &str) -> Option<(i32, String)> {
+    let line = format!("{} revoke {SET} pay-1 -n {}", env!("CARGO_BIN_EXE_kubectl-keyset"), rig.namespace);
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("KUBECONFIG", rig.cluster.kubeconfig());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Some((output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned()))
 }
