@@ -55,7 +55,7 @@ impl<'a> Line<'a> {
         let mut line = Self { typed, command: root, has_verb: false, positionals: Vec::new(), awaiting: None };
         for word in typed {
             if line.awaiting.take().is_some() {
-            } else if word.starts_with('-') {
+            } else if word.starts_with('-') && !line.may_be_kid(word) {
                 line.awaiting = flag(line.command, word).filter(|arg| takes_value(arg) && !word.contains('='));
             } else if line.has_verb {
                 line.positionals.push(word);
@@ -66,11 +66,18 @@ impl<'a> Line<'a> {
         line
     }
 
+    /// Whether a word with a dash in front is a kid, where one is expected.
+    fn may_be_kid(&self, word: &str) -> bool {
+        let next = self.command.get_positionals().nth(self.positionals.len());
+        let expected = self.has_verb && next.is_some_and(|arg| arg.get_id() == "key");
+        expected && word.len() > "-y".len() && !word.starts_with("--")
+    }
+
     fn candidates(&self, word: &str) -> (Vec<Candidate>, u8) {
         if let Some(arg) = self.awaiting {
             return self.values(arg);
         }
-        if word.starts_with('-') {
+        if word.starts_with('-') && !self.may_be_kid(word) {
             let flags = self.command.get_arguments().filter(|arg| !arg.is_hide_set());
             let flags = flags.filter_map(|arg| Some((format!("--{}", arg.get_long()?), help(arg.get_help()))));
             return (flags.collect(), NO_FILES);
@@ -217,6 +224,7 @@ mod tests {
         assert_eq!(offered("ro"), (vec!["rotate".to_owned()], NO_FILES));
         assert!(offered("").0.contains(&"revoke".to_owned()) && !offered("").0.contains(&"help".to_owned()));
         assert_eq!(offered("-n auth rev").0, ["revoke"]);
+        assert!(offered("revoke pay -yMeFCWOS8 --m").0.contains(&"--mode".to_owned()));
         assert_eq!(offered("revoke pay kid --mode ").0, ["AfterSwitch", "ForceSwitch", "Immediate"]);
         assert_eq!(offered("revoke pay kid --mode=F --y").0, ["--yes"]);
         assert!(offered("status --").0.contains(&"--namespace".to_owned()));

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME[/ENTRY]")]
     secret: Option<String>,
     /// kid that verifiers know the key by [default: the kid of a JWK, else the RFC 7638 thumbprint]
-    #[arg(long, value_name = "KID", value_parser = |kid: &str| KeyId::try_from(kid))]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true, value_parser = |kid: &str| KeyId::try_from(kid))]
     key_id: Option<KeyId>,
     /// Algorithm that the key signs with [default: that of the KeySet]
     #[arg(long, value_name = "NAME", value_parser = |name: &str| name.parse::<Algorithm>())]

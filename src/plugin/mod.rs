@@ -181,4 +181,20 @@ mod tests {
     fn arguments_are_consistent() {
         super::command().debug_assert();
     }
+
+    #[test]
+    fn a_kid_may_begin_with_a_dash() {
+        let kid = "-yMeFCWOS8EZwgiLu363XlURXT1GppDRwoTjrVVwzZw";
+        for (verb, more) in
+            [("hold", &[][..]), ("release", &["--force"]), ("pin", &["-n", "auth"]), ("revoke", &["-y"])]
+        {
+            let words = [&["kubectl-keyset", verb, "pay", kid], more].concat();
+            let matches = super::command().try_get_matches_from(words).unwrap();
+            let arguments = matches.subcommand_matches(verb).unwrap();
+            assert_eq!(arguments.get_one::<String>("key").unwrap(), kid);
+        }
+        let words = ["kubectl-keyset", "revoke", "-y", "pay", "-o", "json", kid];
+        let matches = super::command().try_get_matches_from(words).unwrap();
+        assert!(matches.subcommand_matches("revoke").unwrap().get_flag("yes"));
+    }
 }

@@ -17,7 +17,8 @@ pub(super) struct Arguments {
     #[arg(value_name = "NAME")]
     name: String,
     /// Key that is to sign: its kid, the beginning of it, or the name of its SigningKey
-    #[arg(value_name = "KID")]
+    // A kid in base64url may begin with a dash.
+    #[arg(value_name = "KID", allow_hyphen_values = true)]
     key: String,
     #[command(flatten)]
     writing: Writing,

@@ -24,7 +24,8 @@ pub(super) struct Arguments {
     #[arg(value_name = "NAME")]
     name: String,
     /// Key that must not be trusted: its kid, the beginning of it, or the name of its SigningKey
-    #[arg(value_name = "KID")]
+    // A kid in base64url may begin with a dash.
+    #[arg(value_name = "KID", allow_hyphen_values = true)]
     key: String,
     /// What may be given up for speed
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
