@@ -22,6 +22,7 @@ mod external;
 mod import;
 mod ledger;
 mod observed;
+mod pending;
 mod pin;
 mod plan;
 mod publication;
@@ -45,6 +46,7 @@ pub use observed::{
     Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Ownership, Pass, PassState,
     PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Witness,
 };
+pub use pending::{Check, Pending, Term, pending};
 pub use plan::plan;
 pub use restore::sought;
 

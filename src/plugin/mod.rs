@@ -29,10 +29,12 @@ mod revoke;
 mod rotate;
 mod session;
 mod status;
+mod timeline;
 mod token;
 mod unpin;
 pub mod verify;
 mod web;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -69,6 +71,12 @@ struct Arguments {
 enum Verb {
     /// Show KeySets: who signs, what comes next and when, and what people must look at
     Status(status::Arguments),
+    /// Explain what each step waits for: every guard, its terms with their values, and the earliest time
+    Why(why::Arguments),
+    /// Foretell what an edit would do, or what is ahead without one; exit code 3 if the API server would refuse it
+    Plan(plan::Arguments),
+    /// Show the life of each key, past and planned; -o svg and -o html draw it
+    Timeline(timeline::Arguments),
     /// Ask for another active key, now or not before a time
     Rotate(rotate::Arguments),
     /// Keep a key published, however old it is
@@ -87,8 +95,6 @@ enum Verb {
     Export(export::Arguments),
     /// Take over a private key that verifiers know already, from a file or a Secret
     Import(import::Arguments),
-    /// Foretell what an edit would do, or what is ahead without one; exit code 3 if the API server would refuse it
-    Plan(plan::Arguments),
     /// Check CRDs, versions, rights, replicas, the URL of verifiers, and clocks; exit code 3 if anything fails
     Doctor(doctor::Arguments),
     /// Judge a token as a verifier would, and explain each check
@@ -120,6 +126,10 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    if arguments.global.output.is_picture() && !matches!(arguments.verb, Verb::Timeline(_)) {
+        complain(output::NO_PICTURE);
+        return ExitCode::from(BAD_ARGUMENTS);
+    }
     match perform(arguments) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(NO),
@@ -136,7 +146,9 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::output)?;
     runtime.block_on(async {
         match verb {
+            Verb::Why(arguments) => why::run(&session().await?, &arguments).await,
             Verb::Plan(arguments) => plan::run(&session().await?, &arguments).await,
+            Verb::Timeline(arguments) => timeline::run(&session().await?, &arguments).await,
             Verb::Status(arguments) => status::run(&session().await?, &arguments).await,
             Verb::Verify(arguments) => verify::run(&global, &arguments).await,
             Verb::Token(arguments) => token::run(&session().await?, &arguments).await,

@@ -31,7 +31,7 @@ pub(super) struct Global {
     impersonate: Option<String>,
     /// Format of the answer
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
-    output: Format,
+    pub(super) output: Format,
 }
 
 /// One run of a verb.

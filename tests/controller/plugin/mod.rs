@@ -24,10 +24,14 @@ mod revoke;
 mod rotate;
 #[path = "status.rs"]
 mod status;
+#[path = "timeline.rs"]
+mod timeline;
 #[path = "token.rs"]
 mod token;
 #[path = "verify.rs"]
 mod verify;
+#[path = "why.rs"]
+mod why;
 
 use std::process::{Command, Stdio};
 
@@ -112,13 +116,13 @@ impl Said {
 pub(crate) fn tidy(text: &str) -> String {
     let time = Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap();
     let span = Regex::new(r"\bin (\d+[dhms])+|(\d+[dhms])+ ago|\bnow\b").unwrap();
-    // One may begin or end with a dash.
-    let kid = Regex::new("[-_A-Za-z0-9]+").unwrap();
+    // A kid may begin and end with a hyphen, which is no boundary of a word.
+    let word = Regex::new(r"[-_A-Za-z0-9]+").unwrap();
     let gap = Regex::new(r"(\S) {3,}").unwrap();
     let text = time.replace_all(text, "<time>");
     let text = span.replace_all(&text, "<span>");
     let mut kids: Vec<String> = Vec::new();
-    let text = kid.replace_all(&text, |found: &Captures<'_>| {
+    let text = word.replace_all(&text, |found: &Captures<'_>| {
         if found[0].len() != 43 {
             return found[0].to_owned();
         }
