@@ -15,13 +15,20 @@ VALUES ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build test docs reference image chart manifests lint audit fuzz mutants crds pictures tools flux checks cluster cluster-up cluster-down node \
-  node-up node-ingress node-down node-packages browser-packages e2e demo soak model bench
+  node-up node-ingress node-down node-packages browser-packages e2e demo soak model bench krew
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the binary keyset, as a release has it.
 	cargo build --release --locked
+
+krew: ## Pack kubectl-keyset for krew, for this machine; krew/release.sh then writes the manifest of a release.
+	cargo build --release --locked --bin kubectl-keyset
+	@os=$$(uname -s | tr A-Z a-z); arch=$$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/'); \
+	archive=target/krew/kubectl-keyset-$$os-$$arch.tar.gz; mkdir -p target/krew/root; \
+	cp target/release/kubectl-keyset krew/kubectl_complete-keyset LICENSE target/krew/root; \
+	tar -C target/krew/root -czf $$archive kubectl-keyset kubectl_complete-keyset LICENSE; echo $$archive
 
 image: ## Write target/image/keyset.tar, an OCI archive of the static binary; IMAGE=name:tag names it.
 	@sh tools/image/build.sh

@@ -140,6 +140,11 @@ pub(super) fn relative(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A time to come as it stands in a sentence: `at 2026-01-01T00:00:00Z (in 3h)`; one that has come is `at once`.
+pub(super) fn moment(time: Timestamp, now: Timestamp) -> String {
+    if time <= now { "at once".to_owned() } else { format!("at {time} ({})", relative(time, now)) }
+}
+
 /// A length by its two largest units, as kubectl shows ages: `29d23h`, `1h5m`, `40s`.
 pub(super) fn length(length: SignedDuration) -> String {
     let seconds = length.as_secs().unsigned_abs();

@@ -2,8 +2,26 @@
 //!
 //! What changes from run to run is named instead: `<time>`, `<span>`, and each kid by its number of appearance.
 
+#[path = "complete.rs"]
+mod complete;
+#[path = "doctor.rs"]
+mod doctor;
+#[path = "export.rs"]
+mod export;
+#[path = "history.rs"]
+mod history;
+#[path = "hold.rs"]
+mod hold;
+#[path = "import.rs"]
+mod import;
+#[path = "pin.rs"]
+mod pin;
 #[path = "plan.rs"]
 mod plan;
+#[path = "revoke.rs"]
+mod revoke;
+#[path = "rotate.rs"]
+mod rotate;
 #[path = "status.rs"]
 mod status;
 #[path = "timeline.rs"]
@@ -17,9 +35,13 @@ mod why;
 
 use std::process::{Command, Stdio};
 
+use keyset_operator::api::KeySet;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
 use regex::{Captures, Regex};
+use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, SET, key_set};
 
 /// What a run of `kubectl keyset` left.
 #[derive(Debug)]
@@ -35,6 +57,43 @@ impl Rig {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-keyset"));
         command.args(arguments).args(["-n", &self.namespace]).env("KUBECONFIG", self.cluster.kubeconfig());
         said(command)
+    }
+
+    /// The one line that a run says which is refused.
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
+        let said = self.kubectl_keyset(arguments);
+        assert_eq!((said.code, said.out.as_str(), said.err.lines().count()), (1, "", 1), "{arguments:?}: {said:?}");
+        said.err.trim_end().strip_prefix("error: ").unwrap().to_owned()
+    }
+
+    /// Applies the KeySet of most tests with `spec` laid over it, as Flux and Argo CD do: with force.
+    pub(crate) async fn apply_as(&self, manager: &str, spec: Value) {
+        let mut object = key_set(SET);
+        crate::merge_patch::merge(&mut object["spec"], &spec);
+        self.patch_as(manager, &Patch::Apply(object), PatchParams::apply(manager).force()).await;
+    }
+
+    /// Lays `spec` over that of the KeySet as a client does that writes whole lists.
+    pub(crate) async fn edit_as(&self, manager: &str, spec: Value) {
+        let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+        self.patch_as(manager, &Patch::Merge(json!({ "spec": spec })), params).await;
+    }
+
+    async fn patch_as(&self, manager: &str, patch: &Patch<Value>, params: PatchParams) {
+        let api: Api<KeySet> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.patch(SET, &params, patch).await.unwrap_or_else(|error| panic!("{manager}: {error}"));
+    }
+
+    /// Creates an object of a kind that no other test makes.
+    pub(crate) async fn create_at(&self, url: &str, object: &Value) {
+        let request = http::Request::post(url).header("content-type", "application/json");
+        let request = request.body(object.to_string().into_bytes()).unwrap();
+        self.client.request::<Value>(request).await.unwrap();
+    }
+
+    /// The spec of the KeySet.
+    pub(crate) async fn spec(&self) -> Value {
+        self.get("keysets", SET).await.unwrap()["spec"].clone()
     }
 }
 
