@@ -6,6 +6,8 @@
 mod plan;
 #[path = "status.rs"]
 mod status;
+#[path = "timeline.rs"]
+mod timeline;
 #[path = "token.rs"]
 mod token;
 #[path = "verify.rs"]
