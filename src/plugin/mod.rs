@@ -15,6 +15,7 @@ mod output;
 mod plan;
 mod session;
 mod status;
+mod timeline;
 mod token;
 pub mod verify;
 mod web;
@@ -59,6 +60,8 @@ enum Verb {
     Why(why::Arguments),
     /// Foretell what an edit would do, or what is ahead without one; exit code 3 if the API server would refuse it
     Plan(plan::Arguments),
+    /// Show the life of each key, past and planned; -o svg and -o html draw it
+    Timeline(timeline::Arguments),
     /// Judge a token as a verifier would, and explain each check
     Verify(Box<verify::Arguments>),
     /// Sign a test token with the active key, if you may read the Signer Secret
@@ -83,6 +86,10 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    if arguments.global.output.is_picture() && !matches!(arguments.verb, Verb::Timeline(_)) {
+        complain(output::NO_PICTURE);
+        return ExitCode::from(BAD_ARGUMENTS);
+    }
     match perform(arguments) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(NO),
@@ -101,6 +108,7 @@ fn perform(Arguments { global, verb }: Arguments) -> Outcome {
         match verb {
             Verb::Why(arguments) => why::run(&session().await?, &arguments).await,
             Verb::Plan(arguments) => plan::run(&session().await?, &arguments).await,
+            Verb::Timeline(arguments) => timeline::run(&session().await?, &arguments).await,
             Verb::Status(arguments) => status::run(&session().await?, &arguments).await,
             Verb::Verify(arguments) => verify::run(&global, &arguments).await,
             Verb::Token(arguments) => token::run(&session().await?, &arguments).await,

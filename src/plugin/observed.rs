@@ -26,7 +26,7 @@ use crate::lifecycle::{
 
 /// What belongs to a KeySet, as it was read.
 pub(super) struct Objects {
-    signing_keys: Vec<SigningKey>,
+    pub(super) signing_keys: Vec<SigningKey>,
     config_map: Option<ConfigMap>,
     /// The issuer that the status is about.
     live_issuer: Option<String>,

@@ -31,7 +31,7 @@ pub(super) struct Global {
     impersonate: Option<String>,
     /// Format of the answer
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
-    output: Format,
+    pub(super) output: Format,
 }
 
 /// One run of a verb.
@@ -42,7 +42,7 @@ pub(super) struct Session {
     /// When the verb began: what it tells is as of then.
     pub(super) now: Timestamp,
     config: Config,
-    format: Format,
+    pub(super) format: Format,
 }
 
 impl Global {

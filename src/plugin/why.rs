@@ -124,7 +124,7 @@ impl Display for Report {
                 Some(_) => "as soon as what is open below is done".to_owned(),
                 None => "no time can be told".to_owned(),
             };
-            writeln!(f, "\n{STRONG}{} {key}{STRONG:#}: {when}; asked for by: {}", word(step.action), step.asked_by)?;
+            writeln!(f, "\n{STRONG}{} {key}{STRONG:#} ({}): {when}", word(step.action), step.asked_by)?;
             step.guards.iter().try_for_each(|guard| guard.line(f, self.now))?;
         }
         for it in &self.assumptions {

@@ -19,7 +19,7 @@ use crate::plugin::web::Web;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Where the set is")]
 pub(in crate::plugin) struct SourceArguments {
-    /// URL of the set, as verifiers have it [default: the jwks_uri that the discovery document of the issuer has]
+    /// URL of the set, as verifiers have it [default: the jwks_uri of the issuer's discovery document]
     #[arg(long, value_name = "URL", conflicts_with = "server_service", value_parser = web_url)]
     url: Option<Uri>,
     /// Service of the servers, asked through the API server, for a set that no URL leads to from here

@@ -6,6 +6,8 @@
 mod plan;
 #[path = "status.rs"]
 mod status;
+#[path = "timeline.rs"]
+mod timeline;
 #[path = "token.rs"]
 mod token;
 #[path = "verify.rs"]
@@ -55,12 +57,16 @@ impl Said {
 pub(crate) fn tidy(text: &str) -> String {
     let time = Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap();
     let span = Regex::new(r"\bin (\d+[dhms])+|(\d+[dhms])+ ago|\bnow\b").unwrap();
-    let kid = Regex::new(r"\b[-_A-Za-z0-9]{43}\b").unwrap();
+    // A kid may begin and end with a hyphen, which is no boundary of a word.
+    let word = Regex::new(r"[-_A-Za-z0-9]+").unwrap();
     let gap = Regex::new(r"(\S) {3,}").unwrap();
     let text = time.replace_all(text, "<time>");
     let text = span.replace_all(&text, "<span>");
     let mut kids: Vec<String> = Vec::new();
-    let text = kid.replace_all(&text, |found: &Captures<'_>| {
+    let text = word.replace_all(&text, |found: &Captures<'_>| {
+        if found[0].len() != 43 {
+            return found[0].to_owned();
+        }
         let index = kids.iter().position(|kid| *kid == found[0]).unwrap_or_else(|| {
             kids.push(found[0].to_owned());
             kids.len() - 1

@@ -20,7 +20,7 @@ async fn why_names_every_guard_with_its_terms() {
     until("the rotation", async || rig.signer().await.filter(|now| now.term > first.term)).await;
     rig.until_settled().await;
     rig.edit(json!({ "heldKeys": [{ "keyID": first.kid }], "verifiers": { "maxCacheAge": "1h" }, "rotation": { "mode": "Interval", "interval": "20h" } })).await;
-    rig.until_settled().await;
+    rig.until_quiet(1.5).await;
     insta::assert_snapshot!("why_a_retired_key_stays", why());
     rig.edit(json!({ "rotation": { "mode": "Suspended", "pinnedKeyID": first.kid } })).await;
     rig.until_quiet(1.0).await;
