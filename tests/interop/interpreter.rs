@@ -156,8 +156,6 @@ fn installed(name: &str, pins: &str, commands: Commands<'_>, install: impl Fn(&P
 }
 
 /// What is run in Python.
-/// What Node runs.
-const NODE: &[&str] = &["discover.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
 const PYTHON: &[&str] = &["signer.py", "sign.py", "verify.py", "assertion.py", "assertion_for.py"];
 
 /// What is run in Node.
