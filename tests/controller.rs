@@ -25,6 +25,8 @@ mod crashes;
 mod deletions;
 #[path = "controller/edits.rs"]
 mod edits;
+#[path = "controller/files.rs"]
+mod files;
 #[path = "controller/flux.rs"]
 mod flux;
 #[path = "controller/foreign.rs"]

@@ -18,11 +18,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use interpreter::Interpreter;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, get_current_timestamp};
 use keyset_operator::{
-    api::KeySet,
+    api::{FileFormat, KeySet, SignerFile},
     jose::{Algorithm, Family, JwkSet},
     key_material::{Generator, KeyPair},
 };
@@ -124,7 +127,7 @@ impl Fixture {
 
     /// One process signs, its Secret is swapped, and it signs again: it must have the new key, kid and all.
     fn tokens_across_a_rotation(&self, issuer: &Issuer, language: &Language, interpreter: &Interpreter) -> [String; 2] {
-        let secrets = issuer.keys.each_ref().map(|key| key.signer_secret_data().unwrap());
+        let secrets = issuer.keys.each_ref().map(|key| key.signer_secret_data(&[]).unwrap());
         let mounted = Mounted::new(self.directory.join(issuer.algorithm.to_string()), &secrets[0]);
         let mut sign = interpreter.start(language.sign, mounted.path());
         let before = sign.ask("");
@@ -228,6 +231,34 @@ async fn node_signs_and_verifies() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_file_is_read_by_others() {
+    let fixture = Fixture::new("files").await;
+    let python = Interpreter::python(&fixture.directory).map(|python| (python, "files.py"));
+    let node = Interpreter::node(&fixture.directory).map(|node| (node, "files.mjs"));
+    let files = FileFormat::ALL.map(|format| SignerFile { format, name: Some(format.name().to_owned()) });
+    for issuer in fixture.issuers {
+        let secret = issuer.keys[0].signer_secret_data(&files).unwrap();
+        let entries = entries(&secret);
+        assert_eq!(entries["PublicPEM"], entries["public.pem"]);
+        let mounted = Mounted::new(fixture.directory.join(format!("files-{}", issuer.algorithm)), &secret);
+        let private = files.iter().filter(|file| file.format != FileFormat::PublicPem);
+        let private: Vec<_> = private.filter(|file| entries.contains_key(file.name())).collect();
+        assert_eq!(private.len(), if issuer.algorithm.family() == Family::Okp { 2 } else { 3 });
+        for (interpreter, script) in [&python, &node].into_iter().flatten() {
+            let mut script = interpreter.start(script, mounted.path());
+            for file in &private {
+                let path = mounted.path().join(file.name());
+                let jwk = file.format == FileFormat::PrivateJwk;
+                let public = script.ask(&json!({ "path": path, "jwk": jwk }).to_string());
+                let public = BASE64_STANDARD.decode(public).unwrap();
+                assert_eq!(public, entries["public.pem"], "{} {}", issuer.algorithm, file.name());
+            }
+            script.finish();
+        }
+    }
+}
+
 #[test]
 fn the_examples_are_of_this_release() {
     for (name, source) in EXAMPLES {
@@ -271,7 +302,7 @@ fn key_id(token: &str) -> String {
 }
 
 fn signer_entries(key: &KeyPair) -> BTreeMap<String, Vec<u8>> {
-    entries(&key.signer_secret_data().unwrap())
+    entries(&key.signer_secret_data(&[]).unwrap())
 }
 
 /// A token signed with `private.pem`; `None` for an algorithm that jsonwebtoken does not know.

@@ -55,6 +55,10 @@ pub mod secret {
     pub const PRIVATE_PEM: &str = "private.pem";
     /// The public key as PEM; only in the Signer Secret.
     pub const PUBLIC_PEM: &str = "public.pem";
+    /// The private RSA key as PKCS#1 PEM; only in a Signer Secret that is asked for it.
+    pub const PRIVATE_PKCS1_PEM: &str = "private.pkcs1.pem";
+    /// The private EC key as SEC 1 PEM; only in a Signer Secret that is asked for it.
+    pub const PRIVATE_SEC1_PEM: &str = "private.sec1.pem";
     /// The kid.
     pub const KID: &str = "kid";
     /// The algorithm.

@@ -205,8 +205,9 @@ impl Pass<'_> {
     async fn write_signer(&self, fence: Option<&Fence>, record: &SignerRecord) -> Result<(), Error> {
         let name = self.key_set.signer_secret_name();
         let pair = self.signing_pair(&name, record).await?;
+        let files = &self.key_set.spec.signers.files;
         let data =
-            pair.signer_secret_data().map_err(|source| Error::Key { object: format!("Secret {name}"), source })?;
+            pair.signer_secret_data(files).map_err(|source| Error::Key { object: format!("Secret {name}"), source })?;
         let mut metadata = self.metadata(&name, signer_annotations(record, &self.key_set.uid));
         let Some(fence) = fence else { return self.objects.create(&Secret::new(metadata, None, data)).await };
         let found = self.objects.secret(&name).await?;

@@ -203,6 +203,8 @@ pub enum SignerChange {
     Activate,
     /// The same activation; kids are barred or the owner reference changes.
     Bar,
+    /// The same activation; `signers.files` asks for other files.
+    Files,
     /// The same activation; the object was lost or damaged.
     Repair,
 }

@@ -183,6 +183,8 @@ pub struct SignerSecret {
 pub enum SignerContent {
     /// The files hold the private half of the recorded key.
     Intact,
+    /// They do, but there are not just those beside them that `signers.files` asks for.
+    OtherFiles,
     /// They do not: tampered with, or half written by hand.
     Damaged,
 }

@@ -174,7 +174,7 @@ impl<'a> View<'a> {
         matches!(key.private, PrivateHalf::Stored(_))
             || self
                 .signer()
-                .is_some_and(|signer| Some(&signer.key_id) == key.kid() && signer.content == SignerContent::Intact)
+                .is_some_and(|signer| Some(&signer.key_id) == key.kid() && signer.content != SignerContent::Damaged)
     }
 
     /// What was seen of the key.

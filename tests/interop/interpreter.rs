@@ -29,7 +29,7 @@ impl Interpreter {
             let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
             run(Command::new(home.join("bin/python")).args(pip).current_dir(home))
         })?;
-        let directory = scripts(directory.join("python"), &["signer.py", "sign.py", "verify.py"]);
+        let directory = scripts(directory.join("python"), &["signer.py", "sign.py", "verify.py", "files.py"]);
         Some(Self { program: installed.join("bin/python"), directory })
     }
 
@@ -44,7 +44,7 @@ impl Interpreter {
             let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
             run(Command::new("npm").args(npm).current_dir(home))
         })?;
-        let directory = scripts(directory.join("node"), &["signer.mjs", "sign.mjs", "verify.mjs"]);
+        let directory = scripts(directory.join("node"), &["signer.mjs", "sign.mjs", "verify.mjs", "files.mjs"]);
         std::os::unix::fs::symlink(installed.join("node_modules"), directory.join("node_modules")).unwrap();
         Some(Self { program: "node".into(), directory })
     }
