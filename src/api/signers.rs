@@ -2,6 +2,8 @@
 //!
 //! Invariant: what a signer mounts never goes by surprise. An entry of `files` adds a file, and takes none away.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,11 +36,26 @@ pub struct Signers {
         )
     )]
     pub files: Vec<SignerFile>,
+    /// rolloutTargets are workloads of this namespace that read the Signer Secret only when they start.
+    /// After each switch their Pod template gets an annotation, so that their Pods start anew, and
+    /// maxReloadLag and rollbackWindow count from when every Pod has. A key that was replaced stays
+    /// published until then. One that does not exist holds nothing up; a condition tells.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"])
+    )]
+    pub rollout_targets: Vec<RolloutTarget>,
 }
 
 impl Default for Signers {
     fn default() -> Self {
-        Self { secret_name: None, max_reload_lag: Duration::from_minutes(10), files: Vec::new() }
+        Self {
+            secret_name: None,
+            max_reload_lag: Duration::from_minutes(10),
+            files: Vec::new(),
+            rollout_targets: Vec::new(),
+        }
     }
 }
 
@@ -107,4 +124,30 @@ impl FileFormat {
             Self::PrivateJwk => secret::PRIVATE_JWK,
         }
     }
+}
+
+/// RolloutTarget is a workload in this namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutTarget {
+    /// kind of the workload.
+    pub kind: WorkloadKind,
+    /// name of the workload.
+    #[schemars(schema_with = "schema::object_name")]
+    pub name: String,
+}
+
+impl fmt::Display for RolloutTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.kind, self.name)
+    }
+}
+
+/// WorkloadKind is what starts the Pods (group apps, version v1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadKind {
+    /// Deployment.
+    Deployment,
+    /// StatefulSet.
+    StatefulSet,
 }

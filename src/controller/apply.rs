@@ -17,6 +17,7 @@ use super::error::Error;
 use super::objects::{Object, Objects, fence, is_ours, labels, owner_references};
 use super::observe::imported;
 use super::secret::Secret;
+use super::workloads;
 use crate::api::{ImportedKey, KeySet, Lifecycle, Origin, SigningKey, SigningKeySpec, SigningKeyStatus, names};
 use crate::jose::{Digest, JwkSet, KeyId, PublicJwk};
 use crate::key_material::{KeyPair, SecretData};
@@ -82,6 +83,9 @@ impl Pass<'_> {
             }
             Effect::RebuildKeySecret { key, key_id } => self.rebuild_key_secret(key, key_id).await,
             Effect::DeleteKeySecret { key, fence, .. } => self.objects.delete::<Secret>(key, fence).await,
+            Effect::MarkWorkload { target, uid, mark } => {
+                workloads::mark(self.objects, target, uid, mark, &self.key_set.name).await
+            }
             Effect::DeleteSigningKey { key, fence } => self.objects.delete::<SigningKey>(key, fence).await,
             Effect::RecordOwnership { key, fence } => self.record_ownership(key, fence).await,
         }

@@ -24,6 +24,7 @@ mod reconcile;
 mod run;
 mod secret;
 mod unreadable;
+mod workloads;
 
 pub use error::{Error, RetryClass};
 pub use leader::{Lease, random_identity};

@@ -15,6 +15,7 @@ use super::error::Error;
 use super::objects::{Objects, fence, is_ours};
 use super::prober::Set;
 use super::secret::Secret;
+use super::workloads;
 use crate::api::{
     DeletionPolicy, ImportedKey, KeySet, Origin, RotationReason, SecretKeyRef, SignerFile, SigningKey,
     VisibilitySource, names,
@@ -44,10 +45,13 @@ pub(super) async fn observe(
     };
     let contract = Contract::new(&key_set.spec);
     let (signer_secret, config_map) = (key_set.signer_secret_name(), key_set.config_map_name());
-    let ((keys, undecodable), signer, published, clock) = tokio::try_join!(
+    let targets = key_set.spec.signers.rollout_targets.iter();
+    let targets = targets.map(|entry| workloads::target(objects, entry, name));
+    let ((keys, undecodable), signer, published, targets, clock) = tokio::try_join!(
         keys(objects, &key_set, known),
         async { signer(objects.secret(&signer_secret).await?, &key_set) },
         async { published(objects.config_map(&config_map).await?, &key_set) },
+        try_join_all(targets),
         context.watch.judge(&context.client, contract.clock_skew),
     )?;
     let (strays, imports) =
@@ -61,8 +65,10 @@ pub(super) async fn observe(
     };
     let pass = sweep.as_ref().map(|sweep| sweep.of(&set));
     let (obstacle, witness) = (None, None);
-    let mut observed =
-        Observed { key_set, keys, undecodable, strays, imports, obstacle, signer, published, pass, witness, clock };
+    #[rustfmt::skip]
+    let mut observed = Observed {
+        key_set, keys, undecodable, strays, imports, obstacle, signer, published, pass, witness, targets, clock,
+    };
     if let Some((sweep, replica)) = sweep.zip(sought(&observed)) {
         observed.witness = context.prober.witness(&sweep, replica, &set).await;
     }
