@@ -59,6 +59,8 @@ mod rig;
 mod rights;
 #[path = "controller/rollback.rs"]
 mod rollback;
+#[path = "controller/rollouts.rs"]
+mod rollouts;
 #[path = "controller/verb_crashes.rs"]
 mod verb_crashes;
 #[path = "controller/verbs.rs"]
