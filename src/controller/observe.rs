@@ -65,9 +65,19 @@ pub(super) async fn observe(
     };
     let pass = sweep.as_ref().map(|sweep| sweep.of(&set));
     let (obstacle, witness) = (None, None);
-    #[rustfmt::skip]
     let mut observed = Observed {
-        key_set, keys, undecodable, strays, imports, obstacle, signer, published, pass, witness, targets, clock,
+        key_set,
+        keys,
+        undecodable,
+        strays,
+        imports,
+        obstacle,
+        signer,
+        published,
+        pass,
+        witness,
+        targets,
+        clock,
     };
     if let Some((sweep, replica)) = sweep.zip(sought(&observed)) {
         observed.witness = context.prober.witness(&sweep, replica, &set).await;

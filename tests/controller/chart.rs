@@ -51,8 +51,8 @@ async fn a_right_that_lacks_for_rollouts_is_named_and_holds_up_nothing_but_the_o
     assert!(refused.contains("rbac.rolloutTargets") && refused.contains("cannot get"), "{refused}");
     // The right to look is not the right to patch.
     let rule = json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]});
-    let role = json!({"metadata": {"name": "looker"}, "rules": [rule]});
-    request(&client, Method::POST, &format!("{RBAC}/namespaces/{NAMESPACE}/roles"), &role).await.unwrap();
+    let looker = json!({"metadata": {"name": "looker"}, "rules": [rule]});
+    request(&client, Method::POST, &format!("{RBAC}/namespaces/{NAMESPACE}/roles"), &looker).await.unwrap();
     let binding = json!({
         "metadata": {"name": "looker"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "looker"},

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
+    proxy::Call,
     rig::{Rig, SET},
     until,
 };
@@ -24,11 +25,13 @@ async fn a_replaced_key_stays_until_every_pod_has_started_anew() {
     let second = rig.signer().await.unwrap();
     assert_eq!(marked, format!("2 {}", second.kid));
     rig.until_condition("RolloutBlocked=True/RolloutOverdue").await;
-    rig.until_quiet(1.0).await;
+    rig.until_settled().await;
+    rig.until_quiet(2.0).await;
     let writes = rig.controller_api.writes().len();
     // Longer than L + T + S + M.
     tokio::time::sleep(std::time::Duration::from_secs(6)).await;
-    assert_eq!(rig.controller_api.writes().len(), writes, "nothing is written while it waits");
+    let written: Vec<_> = rig.controller_api.writes()[writes..].iter().map(Call::summary).collect();
+    assert!(written.is_empty(), "nothing is written while it waits: {written:?}");
     assert!(rig.published().await.contains(&first.kid));
     let next = rig.status().await["nextTransition"].clone();
     assert_eq!((&next["action"], &next["waitingFor"]), (&json!("Remove"), &json!("SignerRollout")));

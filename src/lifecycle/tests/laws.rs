@@ -56,7 +56,9 @@ impl Judge {
             "rotation": {"interval": "96h"},
             "retention": {"margin": "1h"},
         }));
-        WORKLOAD_NAMES.iter().for_each(|name| world.deploy(name));
+        for name in WORKLOAD_NAMES {
+            world.deploy(name);
+        }
         let cache_ages = vec![(world.now, world.key_set.spec.verifiers.max_cache_age.length())];
         Self {
             world,
@@ -86,10 +88,9 @@ impl Judge {
                 let _ = world.settle();
                 self.cache_ages.push((world.now, minutes(*length)));
             }
-            // PROTOCOL 12: a record and the object that backs it up, lost at once, is beyond the guarantee.
-            Act::LoseSigningKey(_) | Act::LoseStatus | Act::Snapshot | Act::RollBack if crashed => {}
-            // What is recorded as removed leaves, whatever the spec says by then.
-            Act::Target(..) if crashed => {}
+            // PROTOCOL 12: a record and the object that backs it up, lost at once, is beyond the guarantee. What is recorded
+            // as removed leaves, whichever targets the spec lists by then.
+            Act::LoseSigningKey(_) | Act::LoseStatus | Act::Snapshot | Act::RollBack | Act::Target(..) if crashed => {}
             Act::LoseSigningKey(index) if *index < world.keys.len() => {
                 let lost = world.keys.remove(*index);
                 // Whoever deletes the tombstone of a key that left, and not its entry in the spec, forgets it.

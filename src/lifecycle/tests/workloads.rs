@@ -88,9 +88,10 @@ impl World {
             None => Workload::Absent,
             Some(running) if running.refused => Workload::Refused("nobody may read it".to_owned()),
             Some(Running { uid, mark, pods, .. }) => {
-                let pods = match pods.iter().all(|pod| pod.is_current) {
-                    true => Pods::Current,
-                    false => Pods::Outdated("its rollout has not come to an end".to_owned()),
+                let pods = if pods.iter().all(|pod| pod.is_current) {
+                    Pods::Current
+                } else {
+                    Pods::Outdated("its rollout has not come to an end".to_owned())
                 };
                 Workload::Found { uid: uid.clone(), mark: mark.clone(), pods }
             }
