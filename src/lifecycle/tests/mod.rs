@@ -22,6 +22,5 @@ mod timeline;
 mod verbs;
 mod wakes;
 mod witnesses;
-mod workloads;
 mod world;
 mod worlds;

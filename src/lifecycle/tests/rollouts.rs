@@ -1,6 +1,5 @@
 //! Signers that read their key only when they start: marked after a switch, waited for, told of.
 
-use super::workloads::entry;
 use super::world::World;
 use super::worlds::{ask, kid, on_request, revoke};
 use crate::api::{Guard, KeyStatus, RevocationMode, RevocationState, TransitionAction};
@@ -234,7 +233,8 @@ fn a_refusal_that_only_the_mark_meets_takes_the_place_of_what_was_read() {
     }
     let mut observed = world.observe();
     let workload = crate::lifecycle::Workload::Refused("no".to_owned());
-    observed.refuse(&[crate::lifecycle::Target { entry: entry("issuer"), workload }]);
+    let entry = world.key_set.spec.signers.rollout_targets[0].clone();
+    observed.refuse(&[crate::lifecycle::Target { entry, workload }]);
     let plan = crate::lifecycle::plan(&observed, world.now);
     assert!(!plan.effects.iter().any(|effect| matches!(effect, Effect::MarkWorkload { .. })), "{:?}", plan.effects);
     let condition = plan.status.conditions.iter().find(|it| it.r#type == "RolloutBlocked").unwrap();

@@ -4,42 +4,42 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::world::World;
+use super::World;
 use crate::api::{RolloutTarget, WorkloadKind};
 use crate::jose::KeyId;
 use crate::lifecycle::{Mark, Pods, Signer, Target, Workload};
 
 /// A Deployment.
-pub(super) struct Running {
-    pub(super) name: String,
-    pub(super) exists: bool,
+pub(crate) struct Running {
+    pub(crate) name: String,
+    pub(crate) exists: bool,
     /// What the API server says to whoever looks at it.
-    pub(super) refused: bool,
+    pub(crate) refused: bool,
     /// Its Pods start anew as soon as time passes.
-    pub(super) follows: bool,
+    pub(crate) follows: bool,
     uid: String,
-    pub(super) mark: Option<Mark>,
-    pub(super) pods: Vec<Pod>,
+    pub(crate) mark: Option<Mark>,
+    pub(crate) pods: Vec<Pod>,
     /// When the last Pod with a key ended.
     ended: BTreeMap<KeyId, Timestamp>,
 }
 
 /// A Pod, which has the key of the time when it started.
 #[derive(Clone)]
-pub(super) struct Pod {
-    pub(super) key_id: KeyId,
+pub(crate) struct Pod {
+    pub(crate) key_id: KeyId,
     is_current: bool,
 }
 
 impl Running {
     /// Until when any Pod of it had the key: none ever, some time, or even now.
-    pub(super) fn held_until(&self, kid: &KeyId, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn held_until(&self, kid: &KeyId, now: Timestamp) -> Option<Timestamp> {
         let held = self.pods.iter().any(|pod| pod.key_id == *kid);
         if held { Some(now) } else { self.ended.get(kid).copied() }
     }
 
     /// The keys that a Pod of it had at some time since then.
-    pub(super) fn kids_since(&self, time: Timestamp) -> Vec<KeyId> {
+    pub(crate) fn kids_since(&self, time: Timestamp) -> Vec<KeyId> {
         let ended = self.ended.iter().filter(|(_, end)| **end >= time).map(|(kid, _)| kid);
         self.pods.iter().map(|pod| &pod.key_id).chain(ended).cloned().collect()
     }
@@ -47,7 +47,7 @@ impl Running {
 
 impl World {
     /// A workload with two Pods that have the key of now, if there is one. Nobody has told the KeySet of it.
-    pub(super) fn deploy(&mut self, name: &str) {
+    pub(crate) fn deploy(&mut self, name: &str) {
         let uid = self.fence().uid;
         let mut running = Running {
             name: name.to_owned(),
@@ -66,14 +66,14 @@ impl World {
     }
 
     /// A workload whose Pods still have the key with that sequence.
-    pub(super) fn deploy_at(&mut self, name: &str, sequence: i64) {
+    pub(crate) fn deploy_at(&mut self, name: &str, sequence: i64) {
         self.deploy(name);
         let key_id = self.key(sequence).kid().unwrap().clone();
         self.workloads.last_mut().unwrap().pods = vec![Pod { key_id, is_current: true }];
     }
 
     /// Lists the workload in the spec.
-    pub(super) fn target(&mut self, name: &str) {
+    pub(crate) fn target(&mut self, name: &str) {
         let entry = entry(name);
         self.edit(|spec| {
             spec.signers.rollout_targets.retain(|it| *it != entry);
@@ -82,7 +82,7 @@ impl World {
     }
 
     /// What the controller finds of the entries of the spec.
-    pub(super) fn targets(&self) -> Vec<Target> {
+    pub(crate) fn targets(&self) -> Vec<Target> {
         let entries = self.key_set.spec.signers.rollout_targets.iter();
         let found = |entry: &RolloutTarget| match self.workloads.iter().find(|it| it.name == entry.name && it.exists) {
             None => Workload::Absent,
@@ -100,12 +100,12 @@ impl World {
     }
 
     /// The workloads that the spec lists.
-    pub(super) fn listed(&self) -> impl Iterator<Item = &Running> {
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &Running> {
         let entries = &self.key_set.spec.signers.rollout_targets;
         self.workloads.iter().filter(|running| entries.iter().any(|entry| entry.name == running.name))
     }
 
-    pub(super) fn mark(&mut self, target: &RolloutTarget, uid: &str, mark: Mark) {
+    pub(crate) fn mark(&mut self, target: &RolloutTarget, uid: &str, mark: Mark) {
         let running = self.workloads.iter_mut().find(|it| it.name == target.name && it.exists).unwrap();
         assert_eq!(running.uid, uid, "another workload of that name");
         assert!(!running.refused, "it may not be read");
@@ -115,7 +115,7 @@ impl World {
     }
 
     /// So many Pods of the workload that are not of its template start anew.
-    pub(super) fn restart_pods(&mut self, index: usize, count: usize) {
+    pub(crate) fn restart_pods(&mut self, index: usize, count: usize) {
         let (now, signing) = (self.now, self.signing_kid());
         let Some((running, key_id)) = self.workloads.get_mut(index).zip(signing) else { return };
         for pod in running.pods.iter_mut().filter(|pod| !pod.is_current).take(count) {
@@ -128,7 +128,7 @@ impl World {
     }
 
     /// A Pod dies and starts anew from the template that it had.
-    pub(super) fn crash_pod(&mut self, index: usize) {
+    pub(crate) fn crash_pod(&mut self, index: usize) {
         let (now, signing) = (self.now, self.signing_kid());
         let Some((running, key_id)) = self.workloads.get_mut(index).zip(signing) else { return };
         let Some(pod) = running.pods.first_mut().filter(|pod| pod.key_id != key_id) else { return };
@@ -136,7 +136,7 @@ impl World {
     }
 
     /// The workload goes with all its Pods.
-    pub(super) fn undeploy(&mut self, index: usize) {
+    pub(crate) fn undeploy(&mut self, index: usize) {
         let now = self.now;
         let Some(running) = self.workloads.get_mut(index) else { return };
         running.exists = false;
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// It comes back under another UID, without a mark.
-    pub(super) fn deploy_again(&mut self, index: usize) {
+    pub(crate) fn deploy_again(&mut self, index: usize) {
         let (uid, signing) = (self.fence().uid, self.signing_kid());
         let Some((running, key_id)) = self.workloads.get_mut(index).zip(signing) else { return };
         if !running.exists {
@@ -164,7 +164,7 @@ impl World {
     }
 
     /// What the controllers of workloads do as time passes.
-    pub(super) fn roll_out(&mut self) {
+    pub(crate) fn roll_out(&mut self) {
         for index in 0..self.workloads.len() {
             if self.workloads[index].follows {
                 self.restart_pods(index, usize::MAX);
@@ -180,6 +180,6 @@ impl World {
     }
 }
 
-pub(super) fn entry(name: &str) -> RolloutTarget {
+fn entry(name: &str) -> RolloutTarget {
     RolloutTarget { kind: WorkloadKind::Deployment, name: name.to_owned() }
 }

@@ -1,7 +1,9 @@
 //! A cluster in memory: objects with versions, replicas that follow the ConfigMap, and the ghosts that judge.
 //!
-//! [`writes`] has what it does with the writes of a plan.
+//! [`writes`] has what it does with the writes of a plan, [`workloads`] what reads its key only once.
 
+#[path = "workloads.rs"]
+mod workloads;
 #[path = "writes.rs"]
 mod writes;
 
@@ -9,13 +11,13 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::workloads::Running;
 use crate::api::{KeySetSpec, KeySetStatus, RotationReason};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
     Clock, Event, Fence, Import, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published, Replica, ServedKeys,
     Signer, Stray, Witness, plan, sought,
 };
+use workloads::Running;
 
 /// The cluster.
 pub(super) struct World {
