@@ -2,6 +2,7 @@
 
 CARGO_DENY := 0.20.2
 CARGO_MUTANTS := 27.1.0
+MDBOOK := 0.5.4
 FILE ?= *
 KEEP ?=
 MINUTES ?= 10
@@ -13,7 +14,7 @@ TARGET ?= import
 VALUES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test image chart manifests lint audit fuzz mutants crds tools flux checks cluster cluster-up cluster-down node node-up node-ingress \
+.PHONY: help build test docs reference image chart manifests lint audit fuzz mutants crds tools flux checks cluster cluster-up cluster-down node node-up node-ingress \
   node-down node-packages e2e demo soak model bench
 
 help: ## Explain every target.
@@ -27,6 +28,11 @@ image: ## Write target/image/keyset.tar, an OCI archive of the static binary; IM
 
 test: cluster flux checks ## Run all tests; needs Rust and, for the control plane, Go (or KUBEBUILDER_ASSETS).
 	cargo test --locked
+
+docs: ## Build the book of all documents into target/book, and follow every link in it.
+	@sh tools/docs/build.sh
+	cargo test --locked --test book
+	@echo 'docs: open target/book/index.html'
 
 lint: ## Check the format, clippy without warnings, and what may be in the dependency tree.
 	cargo fmt --check
@@ -59,12 +65,17 @@ crds: ## Write crds/*.yaml from the Rust types.
 chart: crds ## Write the chart's CRDs and its table of values.
 	UPDATE_VALUES=1 cargo test --locked --test values
 
+reference: crds ## Write docs/reference from the CRDs and the command lines.
+	UPDATE_REFERENCE=1 cargo test --locked --test reference
+
 manifests: ## Write target/manifests/keyset.yaml, the chart as plain objects; VALUES=file, NAMESPACE=name.
 	@VALUES='$(VALUES)' NAMESPACE='$(NAMESPACE)' sh tools/chart/manifests.sh
 
-tools: ## Install the cargo tools that lint needs, at pinned versions.
+tools: ## Install the cargo tools that lint and docs need, at pinned versions.
 	@if cargo deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY)'; then echo 'tools: cargo-deny $(CARGO_DENY) is there'; \
 	else echo cargo install --locked --version $(CARGO_DENY) cargo-deny; cargo install --locked --version $(CARGO_DENY) cargo-deny; fi
+	@if mdbook --version 2>/dev/null | grep -qx 'mdbook v$(MDBOOK)'; then echo 'tools: mdbook $(MDBOOK) is there'; \
+	else cargo install --locked --version $(MDBOOK) --no-default-features --features search mdbook; fi
 
 cluster: ## Build the control plane for tests if it is not there: the first time takes minutes.
 	@sh tools/cluster/build.sh >/dev/null
@@ -72,7 +83,7 @@ cluster: ## Build the control plane for tests if it is not there: the first time
 flux: ## Build the kustomize-controller that the tests run if it is not there: the first time takes minutes.
 	@sh tools/flux/build.sh >/dev/null
 
-checks: ## Build what the chart's tests want (both Helms, promtool, linters) if it is not there: the first time takes minutes.
+checks: ## Build what the tests of chart and documents want (both Helms, promtool, linters, jq) if it is not there: the first time takes minutes.
 	@sh tools/chart/build.sh checks >/dev/null
 
 cluster-up: cluster ## Start a control plane in the background; prints the export KUBECONFIG=... line.

@@ -10,8 +10,6 @@ mod cluster;
 #[path = "api_server/key_sets.rs"]
 mod key_sets;
 mod merge_patch;
-#[path = "api_server/shown.rs"]
-mod shown;
 #[path = "api_server/signing_keys.rs"]
 mod signing_keys;
 
@@ -69,25 +67,13 @@ async fn edits_are_taken_or_refused() {
         send(&client, http::Request::post(&url), &chain.object).await.unwrap();
         url.insert_str(url.find('?').unwrap(), &format!("/{}", chain.object["metadata"]["name"].as_str().unwrap()));
         for (name, patch, expected) in chain.edits {
+            // A SigningKey has its status with the rest.
+            let is_status = chain.object["kind"] == "KeySet" && patch["status"].is_object();
+            let url = if is_status { url.replacen('?', "/status?", 1) } else { url.clone() };
             let request = http::Request::patch(&url).header("content-type", "application/merge-patch+json");
             let answer = send(&client, request, &patch).await;
             wrong.extend(surprise(answer, expected).map(|what| format!("{}, {name}: {what}", chain.name)));
         }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[tokio::test]
-async fn what_documents_and_examples_show_is_taken() {
-    let client = client().await;
-    let objects = shown::objects();
-    assert!(objects.len() >= 8, "the objects are not found");
-    let mut wrong = Vec::new();
-    for (file, mut object) in objects {
-        object["metadata"]["namespace"] = json!("default");
-        let url = format!("{}&dryRun=All", url("default", &object));
-        let answer = send(&client, http::Request::post(url), &object).await;
-        wrong.extend(surprise(answer, None).map(|what| format!("{file}: {what}")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

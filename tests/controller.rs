@@ -23,6 +23,8 @@ mod corruption;
 mod crashes;
 #[path = "controller/deletions.rs"]
 mod deletions;
+#[path = "controller/discovery.rs"]
+mod discovery;
 #[path = "controller/edits.rs"]
 mod edits;
 #[path = "controller/files.rs"]
@@ -35,11 +37,19 @@ mod foreign;
 mod guides;
 #[path = "controller/health.rs"]
 mod health;
+#[path = "controller/incidents.rs"]
+mod incidents;
+#[path = "interop/interpreter.rs"]
+mod interpreter;
+#[path = "controller/issuers.rs"]
+mod issuers;
 #[path = "controller/laggards.rs"]
 mod laggards;
 #[path = "controller/manifests.rs"]
 mod manifests;
 mod merge_patch;
+#[path = "controller/plugin/mod.rs"]
+mod plugin;
 #[path = "controller/process.rs"]
 mod process;
 #[path = "controller/processes.rs"]

@@ -71,7 +71,8 @@ fn links_between_documents_lead_somewhere() {
     let mut links = 0;
     let mut broken = Vec::new();
     for path in documents() {
-        let text = prose(&fs::read_to_string(&path).unwrap());
+        // What is code is no link.
+        let text: String = prose(&fs::read_to_string(&path).unwrap()).split('`').step_by(2).collect();
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
         for target in targets.filter(|target| !target.contains("://")) {
             links += 1;
@@ -106,7 +107,7 @@ fn docs_runbook_md_has_a_whole_section_for_every_alert() {
 
 /// The Markdown of the project, not that of others under `target`.
 fn documents() -> Vec<PathBuf> {
-    let directories = [".", "docs", "docs/adr", "charts/keyset"];
+    let directories = [".", "docs", "docs/adr", "docs/reference", "charts/keyset"];
     let files =
         directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap()).map(|file| file.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()

@@ -1,15 +1,29 @@
-//! What others read works for them: the served document, the Signer Secret, the snippets of the README.
+//! What others read works for them: the served document, the Signer Secret, the snippets of the guides.
 //!
 //! Keys are made by `key_material` and published by `jose`; everything else here is somebody else's code: JWT libraries in
-//! Rust, Python and Node, each with nothing but a URL or a mounted Secret.
+//! Rust, Go, Python and Node, each with nothing but a URL or a mounted Secret.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 #[path = "interop/interpreter.rs"]
 mod interpreter;
+#[path = "../tools/soak/jws.rs"]
+#[allow(dead_code, reason = "the soak signs with it, too")]
+mod jws;
 #[path = "interop/mounted.rs"]
 mod mounted;
 #[path = "interop/responder.rs"]
 mod responder;
+#[path = "interop/signatures.rs"]
+mod signatures;
+#[path = "../examples/signer.rs"]
+#[allow(missing_docs, unreachable_pub, clippy::missing_errors_doc, reason = "it is a module of its reader's")]
+mod signer;
+#[path = "interop/swaps.rs"]
+mod swaps;
+#[path = "interop/tokens/mod.rs"]
+mod tokens;
+#[path = "interop/verdicts.rs"]
+mod verdicts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,10 +43,12 @@ use keyset_operator::{
     jose::{Algorithm, Family, JwkSet},
     key_material::{Generator, KeyPair},
 };
-use mounted::{Mounted, entries};
+use mounted::{Entries, Mounted, entries};
 use responder::Responder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use signer::Signer;
+use swaps::Sign;
 use tokio::sync::OnceCell;
 
 const EXAMPLES: [(&str, &str); 3] = [
@@ -102,7 +118,7 @@ impl Fixture {
         Self { issuers, responder, directory }
     }
 
-    /// Tokens of the README's signer, before and after a swap of its Secret, and tokens of Rust's jsonwebtoken: each is
+    /// Tokens of the guide's signer, before and after a swap of its Secret, and tokens of Rust's jsonwebtoken: each is
     /// verified by every library of the language, and by Rust's jsonwebtoken.
     fn exchange(&self, language: &Language, interpreter: &Interpreter) {
         let mut verify = interpreter.start(language.verify, Path::new("/nowhere"));
@@ -125,17 +141,44 @@ impl Fixture {
         assert_eq!(verify.finish(), expected);
     }
 
+    /// The snippet of a language, in a process of its own for each algorithm that its library knows.
+    fn sign_while_swapped(&self, interpreter: &Interpreter, script: &str, knows: Knows) {
+        self.swap_under(knows, |mounted, swaps| {
+            let mut script = interpreter.start(script, mounted.path());
+            swaps(&mut |wish| script.ask(&wish.to_string()));
+            script.finish();
+        });
+    }
+
+    /// Starts a signer for each algorithm, and swaps its Secret while it signs. Prints how long it went on with the key before.
+    fn swap_under(&self, knows: Knows, with_signer: impl Fn(&Mounted, &mut dyn FnMut(Sign<'_>))) {
+        for Issuer { algorithm, keys } in self.issuers.iter().filter(|issuer| knows(issuer.algorithm)) {
+            let mounted = Mounted::new(self.directory.join(algorithm.to_string()), &signer_entries(&keys[0]));
+            let mut lags = Vec::new();
+            with_signer(&mounted, &mut |sign| {
+                lags = swaps::sign_across_swaps(keys, &mounted, sign);
+                if *algorithm == Algorithm::ES256 {
+                    swaps::sign_through_a_bad_secret(keys, &mounted, sign);
+                }
+            });
+            lags.sort_unstable();
+            let (median, longest) = (lags[lags.len() / 2], lags[lags.len() - 1]);
+            println!("{algorithm}: the first token with the new kid after {median:.1?}, at most {longest:.1?}");
+        }
+    }
+
     /// One process signs, its Secret is swapped, and it signs again: it must have the new key, kid and all.
     fn tokens_across_a_rotation(&self, issuer: &Issuer, language: &Language, interpreter: &Interpreter) -> [String; 2] {
-        let secrets = issuer.keys.each_ref().map(|key| key.signer_secret_data(&[]).unwrap());
+        let secrets = issuer.keys.each_ref().map(signer_entries);
         let mounted = Mounted::new(self.directory.join(issuer.algorithm.to_string()), &secrets[0]);
         let mut sign = interpreter.start(language.sign, mounted.path());
-        let before = sign.ask("");
+        let wish = json!([{ "sub": "alice" }, 600]).to_string();
+        let before = sign.ask(&wish);
         mounted.update(&secrets[1]);
-        let after = sign.ask("");
+        let after = sign.ask(&wish);
         sign.finish();
         let kids = issuer.keys.each_ref().map(|key| key.public_jwk().kid().to_string());
-        assert_eq!([key_id(&before), key_id(&after)], kids);
+        assert_eq!([&before, &after].map(|token| jws::key_id(token).unwrap()), kids);
         [before, after]
     }
 }
@@ -172,6 +215,12 @@ const NODE: Language = Language {
     verify: "verify.mjs",
     libraries: &[("jose", |_| true), ("jsonwebtoken", |algorithm| algorithm.family() != Family::Okp)],
 };
+
+/// go-jose knows `EdDSA` and not yet its new name.
+const GO_SIGNS: Knows = |algorithm| algorithm != Algorithm::Ed25519;
+
+/// Nor does jsonwebtoken, and no P-521.
+const RUST_SIGNS: Knows = |algorithm| !matches!(algorithm, Algorithm::Ed25519 | Algorithm::ES512);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_what_verifiers_expect() {
@@ -241,7 +290,7 @@ async fn every_file_is_read_by_others() {
         let secret = issuer.keys[0].signer_secret_data(&files).unwrap();
         let entries = entries(&secret);
         assert_eq!(entries["PublicPEM"], entries["public.pem"]);
-        let mounted = Mounted::new(fixture.directory.join(format!("files-{}", issuer.algorithm)), &secret);
+        let mounted = Mounted::new(fixture.directory.join(format!("files-{}", issuer.algorithm)), &entries);
         let private = files.iter().filter(|file| file.format != FileFormat::PublicPem);
         let private: Vec<_> = private.filter(|file| entries.contains_key(file.name())).collect();
         assert_eq!(private.len(), if issuer.algorithm.family() == Family::Okp { 2 } else { 3 });
@@ -257,6 +306,66 @@ async fn every_file_is_read_by_others() {
             script.finish();
         }
     }
+}
+
+async fn the_signer_in_go_follows_a_swap_at_once() {
+    let fixture = Fixture::new("swaps-go").await;
+    if let Some(go) = Interpreter::go(&fixture.directory) {
+        fixture.sign_while_swapped(&go, "sign", GO_SIGNS);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_signer_in_node_follows_a_swap_at_once() {
+    let fixture = Fixture::new("swaps-node").await;
+    if let Some(node) = Interpreter::node(&fixture.directory) {
+        fixture.sign_while_swapped(&node, NODE.sign, NODE.signs);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_signer_in_python_follows_a_swap_at_once() {
+    let fixture = Fixture::new("swaps-python").await;
+    if let Some(python) = Interpreter::python(&fixture.directory) {
+        fixture.sign_while_swapped(&python, PYTHON.sign, PYTHON.signs);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_signer_in_rust_follows_a_swap_at_once() {
+    let fixture = Fixture::new("swaps-rust").await;
+    fixture.swap_under(RUST_SIGNS, |mounted, swaps| {
+        let signer = Signer::new(mounted.path().to_owned()).unwrap();
+        swaps(&mut |wish| {
+            let claims = wish[0].as_object().unwrap().clone();
+            signer.sign(claims, wish[1].as_u64().unwrap()).unwrap()
+        });
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_authenticates_with_its_key() {
+    let fixture = Fixture::new("client").await;
+    let Some(python) = Interpreter::python(&fixture.directory) else { return };
+    let issuer = fixture.issuers.iter().find(|issuer| issuer.algorithm == Algorithm::ES256).unwrap();
+    let mounted = Mounted::new(fixture.directory.join("mounted"), &signer_entries(&issuer.keys[0]));
+    let mut client = python.start("assertion_for.py", mounted.path());
+    let forms = [(); 2].map(|()| {
+        let form: Value = serde_json::from_str(&client.ask(r#"["shop", "https://login.example.com"]"#)).unwrap();
+        assert_eq!(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        form["client_assertion"].as_str().unwrap().to_owned()
+    });
+    client.finish();
+    let set: jsonwebtoken::jwk::JwkSet = serde_json::from_str(&issuer.document()).unwrap();
+    let mut validation = Validation::new(jsonwebtoken::Algorithm::ES256);
+    validation.set_audience(&["https://login.example.com"]);
+    validation.set_issuer(&["shop"]);
+    let claims = forms.map(|token| {
+        let key = DecodingKey::from_jwk(set.find(&jws::key_id(&token).unwrap()).unwrap()).unwrap();
+        jsonwebtoken::decode::<Value>(&token, &key, &validation).unwrap().claims
+    });
+    assert_eq!(claims[0]["sub"], "shop");
+    assert_ne!(claims[0]["jti"], claims[1]["jti"], "an assertion is good for one request");
 }
 
 #[test]
@@ -275,12 +384,27 @@ fn the_examples_are_of_this_release() {
 }
 
 #[test]
-fn the_readme_shows_the_tested_signers() {
-    let readme = include_str!("../README.md");
-    let shown = |language: &str, source: &str| readme.contains(&format!("```{language}\n{source}```\n"));
-    assert!(shown("python", include_str!("../examples/signer.py")), "README.md must show examples/signer.py");
-    assert!(shown("javascript", include_str!("../examples/signer.mjs")), "README.md must show examples/signer.mjs");
-    assert!(shown("yaml", include_str!("../examples/minimal.yaml")), "README.md must show examples/minimal.yaml");
+fn the_documents_show_the_tested_signers() {
+    let (readme, guide) = (include_str!("../README.md"), include_str!("../docs/signers.md"));
+    let shows =
+        |document: &str, language: &str, source: &str| document.contains(&format!("```{language}\n{source}```\n"));
+    assert!(
+        shows(readme, "yaml", include_str!("../examples/minimal.yaml")),
+        "README.md must show examples/minimal.yaml"
+    );
+    let clients = include_str!("../docs/client-keys.md");
+    assert!(
+        shows(clients, "python", include_str!("../examples/assertion.py")),
+        "client-keys.md must show assertion.py"
+    );
+    for (language, name, source) in [
+        ("go", "signer.go", include_str!("../examples/signer.go")),
+        ("javascript", "signer.mjs", include_str!("../examples/signer.mjs")),
+        ("python", "signer.py", include_str!("../examples/signer.py")),
+        ("rust", "signer.rs", include_str!("../examples/signer.rs")),
+    ] {
+        assert!(shows(guide, language, source), "docs/signers.md must show examples/{name}");
+    }
 }
 
 /// The paths of all leaves of an object.
@@ -296,17 +420,12 @@ fn schema_paths(schema: &Value) -> BTreeSet<String> {
     properties.iter().flat_map(below).collect()
 }
 
-fn key_id(token: &str) -> String {
-    let header = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
-    serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
-}
-
-fn signer_entries(key: &KeyPair) -> BTreeMap<String, Vec<u8>> {
+fn signer_entries(key: &KeyPair) -> Entries {
     entries(&key.signer_secret_data(&[]).unwrap())
 }
 
 /// A token signed with `private.pem`; `None` for an algorithm that jsonwebtoken does not know.
-fn rust_token(entries: &BTreeMap<String, Vec<u8>>) -> Option<String> {
+fn rust_token(entries: &Entries) -> Option<String> {
     let [alg, kid] = ["alg", "kid"].map(|name| String::from_utf8(entries[name].clone()).unwrap());
     let header = Header { kid: Some(kid), ..Header::new(alg.parse().ok()?) };
     let pem = &entries["private.pem"];
@@ -323,7 +442,7 @@ fn rust_token(entries: &BTreeMap<String, Vec<u8>>) -> Option<String> {
 /// Verifies with the document as jsonwebtoken reads it; an algorithm that it does not know it must still read past.
 fn rust_verifies(algorithm: Algorithm, document: &str, token: &str) {
     let set: jsonwebtoken::jwk::JwkSet = serde_json::from_str(document).unwrap();
-    let jwk = set.find(&key_id(token)).unwrap();
+    let jwk = set.find(&jws::key_id(token).unwrap()).unwrap();
     let Ok(algorithm) = algorithm.to_string().parse() else { return };
     let token = jsonwebtoken::decode::<Value>(token, &DecodingKey::from_jwk(jwk).unwrap(), &Validation::new(algorithm));
     assert_eq!(token.unwrap().claims["sub"], "alice");

@@ -40,6 +40,8 @@ const TRACING: &[&str] = &["crate::telemetry", "tracing", "tracing_subscriber"];
 /// Module, and what it never imports.
 const LAW: &[(&str, &[&[&str]])] = &[
     ("api", &[CLIENTS, CLOCK]),
+    ("forecast", &[CLIENTS, CLOCK, RNG, TOKIO, TRACING]),
+    ("issuer", &[CLIENTS, CLOCK, RNG]),
     ("jose", &[CLIENTS, RNG]),
     ("key_material", &[CLIENTS, TRACING]),
     ("lifecycle", &[CLIENTS, CLOCK, RNG, TOKIO, TRACING]),

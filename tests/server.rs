@@ -104,6 +104,7 @@ fn bad_flags_are_one_line_and_exit_code_2() {
         &["--admin-listen", "127.0.0.1"],
         &["--tls-cert", "tls.crt"],
         &["--tls-key", "tls.key"],
+        &["--allow-issuer-host", "*=auth"],
         &["--log-level", "kube=loud"],
         &["--log-format", "xml"],
     ] {

@@ -29,6 +29,7 @@ use crate::jose::{Algorithm, KeyId};
     status = "KeySetStatus",
     derive = "PartialEq",
     doc = "KeySet is one issuer's set of JWT signing keys: it is rotated into a Secret and published as a JWK Set so that no verifier meets an unknown kid and no unexpired token becomes unverifiable.",
+    selectable = ".spec.publication.issuer",
     printcolumn(
         name = "Algorithm",
         type_ = "string",
@@ -323,6 +324,12 @@ pub struct Publication {
     /// maxDelay (D) bounds the time from a write of the ConfigMap until every replica serves it. With
     /// a server of ours it only raises an alarm; with assumed visibility it is waited for.
     pub max_delay: Duration,
+    /// issuer is the URL that the tokens carry as iss (OpenID Connect Discovery 1.0, RFC 8414). It adds
+    /// discovery documents at its own host and path, and needs the administrator's consent for its host.
+    /// Immutable once status.publication.issuer has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::issuer")]
+    pub issuer: Option<String>,
     /// visibility says how a key is known to be served before it may sign. Replicas: every replica of
     /// the server has been seen to serve it. Assumed: the ConfigMap is read by something else (nginx,
     /// a mesh); maxDelay after the write it counts as served.
@@ -335,6 +342,7 @@ impl Default for Publication {
             config_map_name: None,
             cache_max_age: five_minutes(),
             max_delay: five_minutes(),
+            issuer: None,
             visibility: VisibilitySource::default(),
         }
     }

@@ -104,6 +104,11 @@ pub struct PublicationStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 64))]
     pub key_count: Option<i32>,
+    /// issuer is the URL that servers may serve discovery documents for: spec.publication.issuer, with
+    /// the administrator's consent and without an older KeySet that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::stored_issuer")]
+    pub issuer: Option<String>,
 }
 
 impl PublicationStatus {

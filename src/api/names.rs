@@ -12,6 +12,9 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY: &str = "keyset";
 /// The field manager of everything that the operator applies for a KeySet.
 pub const FIELD_MANAGER: &str = "keyset-keyset";
+/// The field manager of what people write through `kubectl keyset`. Flux takes away what managers wrote that begin with
+/// `kubectl`, which would undo an emergency.
+pub const CLI_FIELD_MANAGER: &str = "keyset-cli";
 
 /// The label by which the owner of a Secret lets a KeySet import from it; its value is the name of the KeySet.
 pub const LABEL_IMPORT: &str = "keyset.dev/import";
@@ -82,6 +85,8 @@ pub mod config_map {
     pub const REVISION: &str = "keyset.dev/revision";
     /// The annotation with the digest of the set, as in `status.publication.digest`.
     pub const DIGEST: &str = "keyset.dev/digest";
+    /// The annotation with the issuer, as in `status.publication.issuer`, for when the KeySet is gone.
+    pub const ISSUER: &str = "keyset.dev/issuer";
 }
 
 /// Condition types.
@@ -146,6 +151,10 @@ pub mod reason {
     pub const INVALID_IMPORT: &str = "InvalidImport";
     /// Not Accepted: the pinned key cannot sign.
     pub const PIN_UNAVAILABLE: &str = "PinUnavailable";
+    /// Not Accepted: the administrator has not allowed the host of the issuer to the namespace.
+    pub const ISSUER_NOT_ALLOWED: &str = "IssuerNotAllowed";
+    /// Not Accepted: an older KeySet has the issuer.
+    pub const ISSUER_CONFLICT: &str = "IssuerConflict";
     /// Overdue: the active key is pinned.
     pub const PINNED: &str = "Pinned";
     /// Overdue: the rotation is suspended.

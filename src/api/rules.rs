@@ -165,7 +165,20 @@ pub(super) fn signer_files() -> Vec<ValidationRule> {
     )]
 }
 
-/// The Signer Secret is no Key Secret.
+/// An https URL that has one spelling, but for a slash at its end. A segment that begins with a dot would mix with the
+/// paths of discovery documents.
+pub(super) fn issuer() -> Vec<ValidationRule> {
+    vec![rule(
+        format!("self.matches('{ISSUER_PATTERN}') && !self.matches('^https://[^/]*:443(/|$)')"),
+        "must be an https URL without query, fragment or user: a host in lower case, no default port, and a path of \
+         letters, digits and . _ ~ - whose segments are not empty and do not begin with a dot",
+    )]
+}
+
+const ISSUER_PATTERN: &str =
+    "^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$";
+
+/// The Signer Secret is no Key Secret, and an issuer that is served stays.
 pub(super) fn key_set() -> Vec<ValidationRule> {
     vec![
         rule(
@@ -175,7 +188,23 @@ pub(super) fn key_set() -> Vec<ValidationRule> {
             "must not be metadata.name + \"-\" + a number: the Secrets of single keys have such names",
         )
         .at(".spec.signers.secretName"),
+        issuer_stays(),
     ]
+}
+
+/// Only an edit of the issuer is judged: a status that says something else must not keep anybody from writing.
+fn issuer_stays() -> ValidationRule {
+    let (new, old, served) =
+        ("self.spec.publication.issuer", "oldSelf.spec.publication.issuer", "oldSelf.status.publication.issuer");
+    rule(
+        format!(
+            "(has({new}) == has({old}) && (!has({new}) || {new} == {old})) || \
+             !has(oldSelf.status) || !has(oldSelf.status.publication) || !has({served}) || (has({new}) && {new} == {served})"
+        ),
+        "is immutable once it is served: tokens carry it. Make another KeySet for another issuer, or delete this one \
+         (deletionPolicy Retain) and apply it anew",
+    )
+    .at(".spec.publication.issuer")
 }
 
 /// The name of a SigningKey says whose key it is and which.

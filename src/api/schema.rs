@@ -117,6 +117,16 @@ pub(super) fn rsa_key_bits(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "format": "int32", "enum": [2048, 3072, 4096] })
 }
 
+/// The URL of an issuer.
+pub(super) fn issuer(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 9, "maxLength": 255, "x-kubernetes-validations": rules::issuer() })
+}
+
+/// The URL of an issuer that was accepted before.
+pub(super) fn stored_issuer(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 9, "maxLength": 255 })
+}
+
 /// A public JWK. Private members are not part of it: the API server never stores one.
 pub(super) fn public_jwk(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

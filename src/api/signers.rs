@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Duration, names::secret, rules, schema};
+use crate::jose::{Algorithm, Family};
 
 /// Signers says how signers read the active private key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +112,15 @@ impl FileFormat {
             Self::Sec1Pem => "SEC1PEM",
             Self::PublicPem => "PublicPEM",
             Self::PrivateJwk => "PrivateJWK",
+        }
+    }
+
+    /// Whether a key of that algorithm has such a form.
+    pub fn is_of(self, algorithm: Algorithm) -> bool {
+        match self {
+            Self::Pkcs1Pem => algorithm.family() == Family::Rsa,
+            Self::Sec1Pem => algorithm.family() == Family::Ec,
+            Self::Pkcs8Pem | Self::PublicPem | Self::PrivateJwk => true,
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) struct ControllerArguments {
     #[arg(long, env = "KEYSET_IDENTITY", value_name = "NAME")]
     identity: Option<String>,
     #[command(flatten)]
+    issuers: process::IssuerArguments,
+    #[command(flatten)]
     watch: process::WatchArguments,
     #[command(flatten)]
     log: process::LogArguments,
@@ -48,6 +50,7 @@ pub(super) fn run(arguments: &ControllerArguments) -> Outcome {
             admin_listen: arguments.admin_listen,
             endpoints: endpoints(arguments),
             scopes: arguments.watch.scopes(),
+            consent: arguments.issuers.consent(),
             lease: Lease { namespace, identity, seconds: arguments.lease_seconds },
         };
         Ok(controller::run(config, client, shutdown).await?)

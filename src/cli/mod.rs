@@ -14,7 +14,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::api;
 
@@ -43,6 +43,11 @@ enum Command {
 /// Runs `keyset` with the arguments of the process.
 pub fn run() -> ExitCode {
     run_with(std::env::args_os())
+}
+
+/// Every argument of `keyset`, for the reference.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

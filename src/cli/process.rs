@@ -7,6 +7,7 @@ use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
+use crate::issuer::{Consent, Grant};
 use crate::scope::Scope;
 use crate::telemetry::logging::{self, Filter, Format};
 
@@ -28,6 +29,21 @@ pub(super) struct WatchArguments {
     #[arg(long, env = "KEYSET_WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',')]
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     watch_namespace: Vec<String>,
+}
+
+/// Who may have which issuer.
+#[derive(Debug, Args)]
+pub(super) struct IssuerArguments {
+    /// Host, or *.DOMAIN for those right below it, that KeySets of these namespaces (* for all) may have an issuer at;
+    /// repeat it for each, in the environment with a semicolon between [default: none]
+    #[arg(long, env = "KEYSET_ALLOW_ISSUER_HOST", value_name = "HOST=NAMESPACE,...", value_delimiter = ';')]
+    allow_issuer_host: Vec<Grant>,
+}
+
+impl IssuerArguments {
+    pub(super) fn consent(&self) -> Consent {
+        Consent::of(self.allow_issuer_host.clone())
+    }
 }
 
 impl WatchArguments {

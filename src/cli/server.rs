@@ -23,6 +23,8 @@ pub(super) struct ServerArguments {
     #[arg(long, env = "KEYSET_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     #[command(flatten)]
+    issuers: process::IssuerArguments,
+    #[command(flatten)]
     watch: process::WatchArguments,
     #[command(flatten)]
     log: process::LogArguments,
@@ -30,9 +32,10 @@ pub(super) struct ServerArguments {
 
 /// Serves until it is told to stop.
 pub(super) fn run(arguments: ServerArguments) -> Outcome {
-    let ServerArguments { listen, admin_listen, tls_cert, tls_key, watch, log } = arguments;
+    let ServerArguments { listen, admin_listen, tls_cert, tls_key, issuers, watch, log } = arguments;
     let tls = tls_cert.zip(tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
-    let config = Config { listen, admin_listen, scopes: watch.scopes(), tls, limits: Limits::default() };
+    let (scopes, consent) = (watch.scopes(), issuers.consent());
+    let config = Config { listen, admin_listen, scopes, consent, tls, limits: Limits::default() };
     process::run(&log, async {
         let shutdown = process::terminated()?;
         Ok(server::run(config, process::client().await?, shutdown).await?)

@@ -78,8 +78,9 @@ impl Pass<'_> {
                 }
                 self.objects.apply::<SigningKey>(key, &body).await
             }
-            Effect::ApplyConfigMap { fence, set, digest, revision, .. } => {
-                self.write_config_map(fence.as_ref(), set, digest, *revision).await
+            Effect::ApplyConfigMap { fence, set, digest, revision, issuer, .. } => {
+                let annotations = config_map_annotations(*revision, digest, issuer.as_deref());
+                self.write_config_map(fence.as_ref(), set, annotations).await
             }
             Effect::RebuildKeySecret { key, key_id } => self.rebuild_key_secret(key, key_id).await,
             Effect::DeleteKeySecret { key, fence, .. } => self.objects.delete::<Secret>(key, fence).await,
@@ -243,8 +244,7 @@ impl Pass<'_> {
         &self,
         fence: Option<&Fence>,
         set: &JwkSet,
-        digest: &Digest,
-        revision: i64,
+        annotations: BTreeMap<String, String>,
     ) -> Result<(), Error> {
         let name = self.key_set.config_map_name();
         // The ConfigMap was read after the KeySet: its fence alone would let a set pass that was decided before the other
@@ -253,15 +253,13 @@ impl Pass<'_> {
         if current.and_then(|it| it.resource_version()).as_ref() != Some(&self.key_set.resource_version) {
             return Err(Error::Conflict { object: format!("KeySet {}", self.key_set.name) });
         }
-        let annotations =
-            [(names::config_map::REVISION, revision.to_string()), (names::config_map::DIGEST, digest.to_string())];
-        let annotations = annotations.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let mut metadata = self.metadata(&name, annotations);
         let data = Some([(names::config_map::JWKS.to_owned(), set.to_json())].into());
         let Some(fence) = fence else {
             return self.objects.create(&ConfigMap { metadata, data, ..ConfigMap::default() }).await;
         };
         let found = self.objects.config_map(&name).await?.unwrap_or_default();
+        withdraw_issuer(&mut metadata, &found.metadata);
         if found.immutable == Some(true) {
             return self.replace(&name, fence, &ConfigMap { metadata, data, ..ConfigMap::default() }).await;
         }
@@ -356,6 +354,23 @@ fn signer_annotations(record: &SignerRecord, key_set_uid: &str) -> BTreeMap<Stri
     ];
     // Each is always written: an apply leaves out nothing that the create before it has set.
     annotations.into_iter().map(|(name, value)| (name.to_owned(), value.unwrap_or_default())).collect()
+}
+
+fn config_map_annotations(revision: i64, digest: &Digest, issuer: Option<&str>) -> BTreeMap<String, String> {
+    let annotations = [
+        (names::config_map::REVISION, Some(revision.to_string())),
+        (names::config_map::DIGEST, Some(digest.to_string())),
+        (names::config_map::ISSUER, issuer.map(ToOwned::to_owned)),
+    ];
+    annotations.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// An apply leaves out nothing that the create before it has set: an issuer that is served no more becomes an empty one.
+fn withdraw_issuer(metadata: &mut ObjectMeta, found: &ObjectMeta) {
+    let issuer = names::config_map::ISSUER;
+    if found.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(issuer)) {
+        metadata.annotations.get_or_insert_default().entry(issuer.to_owned()).or_default();
+    }
 }
 
 fn fenced(name: &str, fence: &Fence) -> serde_json::Value {

@@ -8,6 +8,7 @@ use tokio::sync::RwLock;
 use super::backoff::Backoff;
 use super::clock::Watch;
 use super::events::Events;
+use super::issuers::Issuers;
 use super::prober::Prober;
 use crate::key_material::Generator;
 use crate::telemetry::controller::Metrics;
@@ -18,6 +19,7 @@ pub(super) struct Context {
     pub(super) generator: Generator,
     pub(super) prober: Prober,
     pub(super) watch: Watch,
+    pub(super) issuers: Issuers,
     pub(super) events: Events,
     pub(super) backoff: Backoff,
     pub(super) metrics: Metrics,

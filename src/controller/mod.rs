@@ -16,6 +16,7 @@ mod clock;
 mod context;
 mod error;
 mod events;
+mod issuers;
 mod leader;
 mod objects;
 mod observe;
@@ -25,6 +26,12 @@ mod run;
 mod secret;
 mod unreadable;
 mod workloads;
+
+// What the plugin looks at in the very same way.
+pub(crate) use objects::fence;
+pub(crate) use observe::{imported, ownership, published};
+pub(crate) use secret::Secret;
+pub(crate) use workloads::look;
 
 pub use error::{Error, RetryClass};
 pub use leader::{Lease, random_identity};

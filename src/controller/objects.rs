@@ -164,7 +164,7 @@ pub(super) async fn within<T>(call: &str, answer: impl Future<Output = kube::Res
 }
 
 /// Whether the labels say that an object belongs to this KeySet.
-pub(super) fn is_ours(metadata: &ObjectMeta, key_set: &str) -> bool {
+pub(crate) fn is_ours(metadata: &ObjectMeta, key_set: &str) -> bool {
     let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
     label(LABEL_KEY_SET) == Some(key_set) && label(LABEL_MANAGED_BY) == Some(MANAGED_BY)
 }
@@ -191,7 +191,7 @@ pub(super) fn owner_references(key_set: &ObservedKeySet) -> Option<Vec<OwnerRefe
 }
 
 /// Identity and version of an object that was read.
-pub(super) fn fence(metadata: &ObjectMeta) -> Fence {
+pub(crate) fn fence(metadata: &ObjectMeta) -> Fence {
     Fence {
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),

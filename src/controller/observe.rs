@@ -54,8 +54,11 @@ pub(super) async fn observe(
         try_join_all(targets),
         context.watch.judge(&context.client, contract.clock_skew),
     )?;
-    let (strays, imports) =
-        tokio::try_join!(strays(objects, &key_set, &keys, &signer), imports(objects, &key_set, &keys))?;
+    let (strays, imports, issuer) = tokio::try_join!(
+        strays(objects, &key_set, &keys, &signer),
+        imports(objects, &key_set, &keys),
+        context.issuers.obstacle(&context.client, &key_set),
+    )?;
     // Last of all: what the replicas serve is judged by objects that are not newer.
     let (visibility, set) = (key_set.spec.publication.visibility, Set::of(&key_set));
     let key_set = observed_key_set(key_set);
@@ -71,6 +74,7 @@ pub(super) async fn observe(
         undecodable,
         strays,
         imports,
+        issuer,
         obstacle,
         signer,
         published,
@@ -224,7 +228,7 @@ async fn imports(objects: &Objects, key_set: &KeySet, keys: &[Key]) -> Result<Ve
 /// The private key that an entry names, read and tested; or what is wrong and what to do about it.
 ///
 /// The Secret's owner consents by a label: else editing a KeySet would be a right to use any Secret.
-pub(super) fn imported(
+pub(crate) fn imported(
     entry: &ImportedKey,
     secret: Option<&Secret>,
     algorithm: Algorithm,
@@ -288,7 +292,8 @@ fn signer_content(data: &SecretData, key_id: &KeyId, files: &[SignerFile]) -> Si
     }
 }
 
-fn published(config_map: Option<ConfigMap>, key_set: &KeySet) -> Result<Published, Error> {
+/// What the JWKS ConfigMap holds.
+pub(crate) fn published(config_map: Option<ConfigMap>, key_set: &KeySet) -> Result<Published, Error> {
     let Some(config_map) = config_map else { return Ok(Published::Absent) };
     if !is_ours(&config_map.metadata, &key_set.name_any()) {
         return Ok(Published::Foreign);
@@ -304,6 +309,7 @@ fn published(config_map: Option<ConfigMap>, key_set: &KeySet) -> Result<Publishe
         digest: document.map(Digest::of),
         set: document.and_then(|document| JwkSet::parse(document.as_bytes()).ok()),
         revision: annotations.get(names::config_map::REVISION).and_then(|revision| revision.parse().ok()),
+        issuer: annotations.get(names::config_map::ISSUER).filter(|issuer| !issuer.is_empty()).cloned(),
         ownership: open(config_map.immutable, ownership(&config_map.metadata, key_set)),
     }))
 }
@@ -319,7 +325,8 @@ fn mine(metadata: &ObjectMeta, key_set: &KeySet, object: impl Fn() -> String) ->
     Ok(())
 }
 
-fn ownership(metadata: &ObjectMeta, key_set: &KeySet) -> Ownership {
+/// Whether an object has the owner reference that the spec asks for.
+pub(crate) fn ownership(metadata: &ObjectMeta, key_set: &KeySet) -> Ownership {
     let owned = metadata.owner_references.iter().flatten().any(|owner| Some(&owner.uid) == key_set.uid().as_ref());
     let wanted = key_set.spec.deletion_policy == DeletionPolicy::Delete;
     if owned == wanted { Ownership::AsWanted } else { Ownership::Differs }

@@ -21,11 +21,13 @@ use super::backoff::Backoff;
 use super::clock::{Watch, now};
 use super::context::Context;
 use super::events::Events;
+use super::issuers::Issuers;
 use super::leader::{Leadership, Lease};
 use super::prober::{Endpoints, Prober};
 use super::reconcile::{reconcile, retry};
 use crate::api::names::{LABEL_KEY_SET, LABEL_MANAGED_BY, MANAGED_BY};
 use crate::api::{KeySet, SigningKey};
+use crate::issuer::Consent;
 use crate::key_material::Generator;
 use crate::scope::Scope;
 use crate::telemetry::{self, controller::Metrics};
@@ -39,6 +41,8 @@ pub struct Config {
     pub endpoints: Endpoints,
     /// Where the KeySets are that it looks after.
     pub scopes: Vec<Scope>,
+    /// Who may have which issuer.
+    pub consent: Consent,
     /// How it becomes the leader, and its name.
     pub lease: Lease,
 }
@@ -121,6 +125,7 @@ async fn work(
         prober: Prober::new(client.clone(), config.endpoints.clone()),
         generator: Generator::new(cores),
         watch: Watch::default(),
+        issuers: Issuers { consent: config.consent.clone(), scopes: config.scopes.clone() },
         events: Events::new(client.clone(), &config.lease.identity),
         backoff: Backoff::default(),
         client: client.clone(),

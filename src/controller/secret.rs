@@ -14,16 +14,16 @@ use crate::key_material::SecretData;
 /// A Secret of type `Opaque`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Secret {
+pub(crate) struct Secret {
     #[serde(default = "api_version")]
     api_version: Cow<'static, str>,
     #[serde(default = "kind")]
     kind: Cow<'static, str>,
-    pub(super) metadata: ObjectMeta,
+    pub(crate) metadata: ObjectMeta,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) immutable: Option<bool>,
     #[serde(default)]
-    pub(super) data: SecretData,
+    pub(crate) data: SecretData,
 }
 
 impl Secret {

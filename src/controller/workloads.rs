@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use kube::ResourceExt;
+use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use super::error::Error;
@@ -28,6 +28,16 @@ pub(super) async fn target(objects: &Objects, entry: &RolloutTarget, key_set: &s
         Err(error) => Workload::Refused(refusal(&error).ok_or(error)?),
     };
     Ok(Target { entry: entry.clone(), workload })
+}
+
+/// The same for whoever has a client.
+pub(crate) async fn look(
+    client: &Client,
+    namespace: &str,
+    entry: &RolloutTarget,
+    key_set: &str,
+) -> Result<Target, Error> {
+    target(&Objects::new(client.clone(), namespace), entry, key_set).await
 }
 
 /// Marks the Pod template of a workload. A refusal is an error of its own, as it must hold up nothing else.

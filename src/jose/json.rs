@@ -1,5 +1,6 @@
 //! JSON as it was written: members in their order, doubled ones included, so that a reader can refuse what a map hides.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -23,6 +24,22 @@ impl Json {
                 found.or_else(|| value.find_member(names))
             }),
             Self::Array(values) => values.iter().find_map(|value| value.find_member(names)),
+            Self::String(_) | Self::Other => None,
+        }
+    }
+
+    /// A name that an object at any depth has twice.
+    pub(crate) fn doubled_member(&self) -> Option<&str> {
+        match self {
+            Self::Object(members) => {
+                let mut names = BTreeSet::new();
+                members.iter().find_map(
+                    |(name, value)| {
+                        if names.insert(name) { value.doubled_member() } else { Some(name.as_str()) }
+                    },
+                )
+            }
+            Self::Array(values) => values.iter().find_map(Self::doubled_member),
             Self::String(_) | Self::Other => None,
         }
     }

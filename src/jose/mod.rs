@@ -1,4 +1,5 @@
-//! The public side of JOSE: algorithms, public JWKs, JWK Sets, thumbprints, digests (RFC 7517, 7518, 7638, 8037, 9864).
+//! The public side of JOSE: algorithms, public JWKs, JWK Sets, thumbprints, digests, and whether a signature
+//! verifies (RFC 7515, 7517, 7518, 7638, 8037, 9864).
 //!
 //! Invariants: a private member cannot be represented; a key and its algorithm agree; one value has one JSON form, so
 //! equal sets have equal bytes; reading is as strict as writing. Whether a key is a point of its curve is checked only
@@ -12,6 +13,7 @@ mod jwk;
 mod jwk_set;
 mod key_id;
 mod point;
+mod signature;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

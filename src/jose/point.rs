@@ -36,4 +36,4 @@ fn is_ed25519(x: &[u8]) -> bool {
 }
 
 /// SEC 1 section 2.3.3.
-const UNCOMPRESSED: u8 = 4;
+pub(super) const UNCOMPRESSED: u8 = 4;

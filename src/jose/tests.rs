@@ -187,6 +187,39 @@ fn a_point_must_be_one_of_its_curve() {
 }
 
 #[test]
+fn signatures_of_the_rfcs_verify() {
+    let read = |key: &str| serde_json::from_str::<PublicJwk>(key).unwrap();
+    let okp = |algorithm| PublicJwk::okp(algorithm, &octets(RFC_8037_X)).unwrap();
+    let ps384 = read(&RFC_7520_RSA.replace("RS256", "PS384"));
+    let signed = [
+        (read(RFC_7515_RSA), RFC_7515_RS256_JWS),
+        (read(RFC_7515_P256), RFC_7515_ES256_JWS),
+        (read(RFC_7515_P521), RFC_7515_ES512_JWS),
+        (read(RFC_7520_RSA), RFC_7520_RS256_JWS),
+        (ps384.clone(), RFC_7520_PS384_JWS),
+        (read(RFC_7520_EC), RFC_7520_ES512_JWS),
+        (okp(Algorithm::EdDSA), RFC_8037_JWS),
+        (okp(Algorithm::Ed25519), RFC_8037_JWS),
+    ];
+    for (key, jws) in &signed {
+        let (message, signature) = jws.rsplit_once('.').unwrap();
+        let signature = octets(signature);
+        assert!(key.verifies(message.as_bytes(), &signature), "{key:?}");
+        assert!(!key.verifies(message.to_lowercase().as_bytes(), &signature), "another message");
+        for at in [0, signature.len() / 2, signature.len() - 1] {
+            let mut damaged = signature.clone();
+            damaged[at] ^= 1;
+            assert!(!key.verifies(message.as_bytes(), &damaged), "{key:?}, octet {at}");
+        }
+        for wrong in [&[][..], &signature[1..], &[&signature[..], &[0]].concat(), &vec![0; signature.len()]] {
+            assert!(!key.verifies(message.as_bytes(), wrong), "{key:?}");
+        }
+    }
+    let (message, signature) = RFC_7520_RS256_JWS.rsplit_once('.').unwrap();
+    assert!(!ps384.verifies(message.as_bytes(), &octets(signature)), "another algorithm");
+}
+
+#[test]
 fn names_of_algorithms_are_those_of_the_registry() {
     for algorithm in Algorithm::ALL {
         assert_eq!(algorithm.name().parse(), Ok(algorithm));

@@ -74,25 +74,3 @@ pub(super) fn from_sec1(algorithm: Algorithm, der: &[u8]) -> Option<Box<dyn Priv
 pub(super) fn from_scalar(algorithm: Algorithm, d: &[u8]) -> Option<Box<dyn PrivateKey>> {
     read!(algorithm, from_slice, d)
 }
-
-/// Whether the public coordinates verify the signature.
-pub(super) fn verify(algorithm: Algorithm, x: &[u8], y: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    macro_rules! verify {
-        ($curve:ident, $point:expr) => {{
-            use $curve::ecdsa::signature::Verifier as _;
-            let key = $curve::ecdsa::VerifyingKey::from_sec1_bytes($point);
-            let signature = $curve::ecdsa::Signature::from_slice(signature);
-            key.is_ok_and(|key| signature.is_ok_and(|signature| key.verify(message, &signature).is_ok()))
-        }};
-    }
-    let point = [&[UNCOMPRESSED], x, y].concat();
-    match algorithm {
-        Algorithm::ES256 => verify!(p256, &point),
-        Algorithm::ES384 => verify!(p384, &point),
-        Algorithm::ES512 => verify!(p521, &point),
-        _ => false,
-    }
-}
-
-/// SEC 1 section 2.3.3.
-const UNCOMPRESSED: u8 = 4;

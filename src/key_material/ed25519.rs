@@ -1,7 +1,7 @@
 //! Ed25519 keys (RFC 8032, RFC 8037).
 
 use ed25519_dalek::pkcs8::KeypairBytes;
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer as _, SigningKey};
 use getrandom::rand_core::TryCryptoRng;
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use zeroize::{Zeroize as _, Zeroizing};
@@ -62,11 +62,4 @@ impl PrivateKey for SigningKey {
     fn sign(&self, _: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
         Some(self.try_sign(message).ok()?.to_vec())
     }
-}
-
-/// Whether the public octets verify the signature.
-pub(super) fn verify(x: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let key = VerifyingKey::try_from(x);
-    let signature = Signature::from_slice(signature);
-    key.is_ok_and(|key| signature.is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()))
 }

@@ -25,6 +25,8 @@ pub enum KeyError {
     NotImportable { entry: String, refusal: Refusal },
     #[error("the key cannot be published: {0}")]
     NotPublishable(#[from] JwkError),
+    #[error("the key for {0} could not sign: the operating system gave no random numbers, or the key is damaged")]
+    NotSigned(Algorithm),
     #[error("the key cannot be written as {0}")]
     NotEncodable(&'static str),
 }
@@ -41,6 +43,7 @@ impl KeyError {
             Self::InvalidEntry { .. } => "SecretEntryInvalid",
             Self::NotImportable { .. } => "KeyNotImportable",
             Self::NotPublishable(_) => "KeyNotPublishable",
+            Self::NotSigned(_) => "SigningFailed",
             Self::NotEncodable(_) => "KeyNotEncodable",
         }
     }

@@ -5,7 +5,7 @@ use getrandom::rand_core::TryCryptoRng;
 use rsa::pkcs1::{EncodeRsaPrivateKey as _, RsaPrivateKeyRef};
 use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use rsa::traits::PublicKeyParts as _;
-use rsa::{BoxedUint, PrivateKey as RsaPrivateKey, PublicKey as RsaPublicKey};
+use rsa::{BoxedUint, PrivateKey as RsaPrivateKey};
 use sha2::{Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
@@ -87,20 +87,4 @@ impl PrivateKey for RsaPrivateKey {
         }
         .ok()
     }
-}
-
-/// Whether the public modulus and exponent verify the signature.
-pub(super) fn verify(algorithm: Algorithm, n: &[u8], e: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let n = BoxedUint::from_be_slice_vartime(n);
-    let Ok(key) = RsaPublicKey::new(n, BoxedUint::from_be_slice_vartime(e)) else { return false };
-    match algorithm {
-        Algorithm::RS256 => key.pkcs1v15_verify::<Sha256>(message, signature),
-        Algorithm::RS384 => key.pkcs1v15_verify::<Sha384>(message, signature),
-        Algorithm::RS512 => key.pkcs1v15_verify::<Sha512>(message, signature),
-        Algorithm::PS256 => key.pss_verify::<Sha256>(message, signature),
-        Algorithm::PS384 => key.pss_verify::<Sha384>(message, signature),
-        Algorithm::PS512 => key.pss_verify::<Sha512>(message, signature),
-        _ => return false,
-    }
-    .is_ok()
 }

@@ -1,7 +1,9 @@
-//! What of the spec cannot be honoured, in words: entries that are refused, a pin that cannot hold, kids that nobody has.
+//! What of the spec cannot be honoured, in words: entries that are refused, a pin that cannot hold, an issuer
+//! that is not to be had, kids that nobody has.
 //!
 //! Bad input loses nothing: what the set serves goes on being served, and everything else that the spec asks for is done.
 
+use super::observed::IssuerObstacle;
 use super::verdict::{Verdict, verdict};
 use super::view::View;
 use super::{external, import, pin};
@@ -20,6 +22,25 @@ pub(super) fn accepted(view: &View<'_>) -> Verdict {
     if let Some(Err(why)) = pin::target(view) {
         return not(reason::PIN_UNAVAILABLE, format!("rotation.pinnedKeyID cannot hold: {why}."));
     }
+    let namespace = &view.observed.key_set.namespace;
+    match &view.observed.issuer {
+        Some(IssuerObstacle::NotAllowed) => not(
+            reason::ISSUER_NOT_ALLOWED,
+            format!(
+                "publication.issuer is not served: its host is not given to namespace {namespace}. Ask the administrator of the operator for it (--allow-issuer-host, issuerHosts in the chart)."
+            ),
+        ),
+        Some(IssuerObstacle::Taken { by }) => not(
+            reason::ISSUER_CONFLICT,
+            format!(
+                "publication.issuer is not served: the older KeySet {by} is at that URL. Take it out of one of them."
+            ),
+        ),
+        None => accepted_whole(),
+    }
+}
+
+fn accepted_whole() -> Verdict {
     verdict(condition::ACCEPTED, ConditionStatus::True, reason::ACCEPTED, "The spec is understood and can be honoured.")
 }
 

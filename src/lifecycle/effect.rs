@@ -107,6 +107,8 @@ pub enum Effect {
         digest: Digest,
         /// Revision of the set.
         revision: i64,
+        /// The issuer that goes on being served when the KeySet is gone.
+        issuer: Option<String>,
         /// Why it is written.
         cause: PublishCause,
     },
@@ -231,6 +233,8 @@ pub enum PublishCause {
     },
     /// The set did not: the object was lost or tampered with.
     Repair,
+    /// Nothing did but the issuer.
+    Issuer,
 }
 
 /// Why a Key Secret is deleted.

@@ -43,8 +43,9 @@ pub use effect::{
     DeleteCause, Effect, Event, EventReason, Plan, Provenance, PublishCause, RecordCause, SignerChange, SignerRecord,
 };
 pub use observed::{
-    Clock, ConfigMapContent, Fence, Import, Key, Mark, Observed, ObservedKeySet, Ownership, Pass, PassState, Pods,
-    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Target, Witness, Workload,
+    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Mark, Observed, ObservedKeySet, Ownership, Pass,
+    PassState, Pods, PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Target,
+    Witness, Workload,
 };
 pub use plan::plan;
 pub use restore::sought;

@@ -23,6 +23,8 @@ pub struct Observed {
     pub strays: Vec<Stray>,
     /// Entries of `importedKeys` that no SigningKey stands for yet.
     pub imports: Vec<Import>,
+    /// What keeps `spec.publication.issuer` from being served, if the spec names one.
+    pub issuer: Option<IssuerObstacle>,
     /// An object of a name that we need and that is not ours, which only a write found: kind and name.
     pub obstacle: Option<String>,
     /// The Signer Secret.
@@ -125,6 +127,18 @@ pub struct Import {
     pub entry_name: String,
     /// The public half of a key that was read and tested, or what is wrong and what to do about it, for people.
     pub key: Result<PublicJwk, String>,
+}
+
+/// What keeps an issuer from being served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IssuerObstacle {
+    /// The administrator has not given its host to the namespace.
+    NotAllowed,
+    /// An older KeySet has it, or its path: `<namespace>/<name>`.
+    Taken {
+        /// By whom.
+        by: String,
+    },
 }
 
 /// What a live read of the Key Secret showed.
@@ -258,6 +272,8 @@ pub struct ConfigMapContent {
     pub set: Option<JwkSet>,
     /// The revision in its annotation: a hint for a set whose status was lost.
     pub revision: Option<i64>,
+    /// The issuer in its annotation, which counts once the KeySet is gone.
+    pub issuer: Option<String>,
     /// Labels and annotations as we write them.
     pub ownership: Ownership,
 }

@@ -42,11 +42,21 @@ pub(super) fn publish(view: &View<'_>) -> Vec<Effect> {
     }
     let fence = view.config_map().map(|config_map| config_map.fence.clone());
     let cause = cause(view, set);
-    vec![Effect::ApplyConfigMap { fence, set: set.clone(), digest: digest.clone(), revision, cause }]
+    let issuer = issuer(view).cloned();
+    vec![Effect::ApplyConfigMap { fence, set: set.clone(), digest: digest.clone(), revision, issuer, cause }]
 }
 
-/// The accept pair for the status of this plan.
+/// The accept pair and the issuer for the status of this plan.
 pub(super) fn status(view: &View<'_>) -> PublicationStatus {
+    PublicationStatus { issuer: issuer(view).cloned(), ..accept_pair(view) }
+}
+
+/// The issuer that servers may serve.
+fn issuer<'a>(view: &View<'a>) -> Option<&'a String> {
+    view.observed.key_set.spec.publication.issuer.as_ref().filter(|_| view.observed.issuer.is_none())
+}
+
+fn accept_pair(view: &View<'_>) -> PublicationStatus {
     let config_map_name = Some(view.observed.key_set.config_map_name());
     let Some(stored) = view.publication() else {
         // A revision is claimed for the first document only where nothing of that name exists (PROTOCOL 6).
@@ -76,6 +86,7 @@ pub(super) fn status(view: &View<'_>) -> PublicationStatus {
         digest: Some(digest.clone()),
         previous_digests,
         key_count,
+        ..PublicationStatus::default()
     }
 }
 
@@ -146,6 +157,10 @@ fn next_revision(view: &View<'_>) -> i64 {
 }
 
 fn is_config_map_right(view: &View<'_>) -> bool {
+    is_document_right(view) && view.config_map().is_some_and(|config_map| config_map.issuer.as_ref() == issuer(view))
+}
+
+fn is_document_right(view: &View<'_>) -> bool {
     let revision = view.publication().and_then(|publication| publication.revision);
     view.config_map().is_some_and(|config_map| {
         let accepted = config_map.digest.as_ref() == view.accepted_digest() && config_map.revision == revision;
@@ -154,6 +169,9 @@ fn is_config_map_right(view: &View<'_>) -> bool {
 }
 
 fn cause(view: &View<'_>, set: &JwkSet) -> PublishCause {
+    if is_document_right(view) {
+        return PublishCause::Issuer;
+    }
     let stored = view.prior().map(|status| status.keys.as_slice()).unwrap_or_default();
     let was_published =
         |kid: &KeyId| stored.iter().any(|key| key.key_id.as_ref() == Some(kid) && key.publish_time.is_some());

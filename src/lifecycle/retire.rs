@@ -8,14 +8,14 @@ use super::contract::after;
 use super::effect::{DeleteCause, Effect, RecordCause};
 use super::observed::{Fence, Key, PrivateHalf};
 use super::record::record;
-use super::signer::bar;
+use super::signer::{bar, shows_lost_key};
 use super::view::{Step, View};
 use super::{external, pin, rollout};
 use crate::api::{Lifecycle, Origin};
 
 /// Destroys the private half of retired keys whose rollback window has ended, and of keys that left the set.
 pub(super) fn destroy(view: &View<'_>) -> Vec<Effect> {
-    if !view.allows(Step::Forward) || view.signer().is_none() {
+    if !view.allows(Step::Forward) || view.signer().is_none() || shows_lost_key(view) {
         return Vec::new();
     }
     let spent: Vec<(&Key, &Fence)> = view

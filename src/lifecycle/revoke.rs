@@ -11,7 +11,7 @@ use super::effect::{DeleteCause, Effect, RecordCause};
 use super::observed::{Clock, Key, PrivateHalf};
 use super::record::record;
 use super::rollout;
-use super::signer::bar;
+use super::signer::{bar, shows_lost_key};
 use super::view::{Step, View, is_active};
 use crate::api::{Lifecycle, RevocationMode, RevocationState, RevocationStatus, VisibilitySource};
 use crate::jose::KeyId;
@@ -42,7 +42,7 @@ pub(super) fn end(view: &View<'_>) -> Vec<Effect> {
     let unfinished =
         |key: &&Key| key.is_revoked() && (!key.is_removed() || matches!(key.private, PrivateHalf::Stored(_)));
     let gone: Vec<&Key> = view.observed.keys.iter().filter(unfinished).filter(|key| !is_shown(view, key)).collect();
-    if !view.allows(Step::Urgent) || gone.is_empty() {
+    if !view.allows(Step::Urgent) || gone.is_empty() || shows_lost_key(view) {
         return Vec::new();
     }
     if let Some(bar) = bar(view, &gone) {

@@ -66,15 +66,20 @@ pub(super) fn repair_key_secrets(view: &View<'_>) -> Vec<Effect> {
 
 /// Makes sure that nobody can flip to these keys any more, before what made them keys is taken away.
 ///
-/// `None`: they are barred already.
+/// `None`: they are barred already, or only a switch can, which bars them too.
 pub(super) fn bar(view: &View<'_>, keys: &[&Key]) -> Option<Effect> {
-    let signer = view.signer()?;
+    let signer = view.signer().filter(|_| !shows_lost_key(view))?;
     let private = keys.iter().filter(|key| key.origin != Origin::External);
     let mut missing = private.filter_map(|key| key.kid()).filter(|kid| !signer.barred.contains(kid)).peekable();
     missing.peek()?;
     let mut record = kept(view, signer);
     record.barred.extend(missing.cloned());
     Some(Effect::WriteSigner { fence: Some(signer.fence.clone()), record, change: SignerChange::Bar })
+}
+
+/// Whether nobody has the key that the Signer Secret names: then it can only be written by a switch to another.
+pub(super) fn shows_lost_key(view: &View<'_>) -> bool {
+    view.signer().is_some_and(|signer| !view.key(&signer.key_id).is_some_and(|key| view.can_sign(key)))
 }
 
 /// Bars for a record that is written anew: the standing ones, and every key that must never sign again.

@@ -8,7 +8,7 @@
 
 use std::{
     borrow::Borrow,
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -16,9 +16,11 @@ use bytes::Bytes;
 
 use super::{
     cache::CacheControl,
+    issuers::{Rank, Standing, Wish, standings},
     source::{Candidate, Claim, Record},
 };
-use crate::jose::{Digest, JwkSet, KeyId};
+use crate::issuer::{Consent, Issuer};
+use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::scope::Scope;
 
 /// `<namespace>/<name>` of an object.
@@ -34,7 +36,7 @@ impl Name {
         &self.0
     }
 
-    fn namespace(&self) -> &str {
+    pub(super) fn namespace(&self) -> &str {
         self.0.split_once('/').map_or("", |(namespace, _)| namespace)
     }
 }
@@ -61,6 +63,7 @@ pub(super) struct Document {
     pub(super) digest: Digest,
     pub(super) bytes: Bytes,
     pub(super) kids: Arc<[KeyId]>,
+    pub(super) algorithms: Arc<BTreeSet<Algorithm>>,
     pub(super) cache: CacheControl,
     /// UID of the KeySet whose status accepted it; `None` for one whose KeySet was gone by then.
     pub(super) key_set_uid: Option<Arc<str>>,
@@ -110,12 +113,14 @@ impl Refusal {
     }
 }
 
-/// A set whose answer, or whose refusal, is another one now.
+/// A set of which something is another one now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) name: Name,
     pub(super) answer: Answer,
     pub(super) refusal: Option<Refusal>,
+    /// What comes of the issuer that it names.
+    pub(super) issuer: Option<Standing>,
 }
 
 /// What the watches saw, and what is served of it.
@@ -125,16 +130,18 @@ pub(super) struct Index {
     config_maps: Table<Candidate>,
     signing_keys: Table<Record>,
     states: HashMap<Name, State>,
+    consent: Consent,
 }
 
 impl Index {
     /// An index that waits for the lists of these scopes.
-    pub(super) fn of(scopes: &[Scope]) -> Self {
+    pub(super) fn of(scopes: &[Scope], consent: Consent) -> Self {
         Self {
             key_sets: Table::of(scopes),
             config_maps: Table::of(scopes),
             signing_keys: Table::of(scopes),
             states: HashMap::new(),
+            consent,
         }
     }
 
@@ -177,16 +184,22 @@ impl Index {
         }
         let names: HashSet<&Name> =
             self.key_sets.objects.keys().chain(labelled.keys().copied()).chain(self.states.keys()).collect();
+        let labelled = |name: &Name| labelled.get(name).map(Vec::as_slice).unwrap_or_default();
+        let wishes: Vec<Wish<'_>> = names.iter().filter_map(|name| self.wish(name, labelled(name))).collect();
+        let rank = |name: &Name| names.contains(&name).then(|| self.rank(name));
+        let mut standings = standings(&wishes, &self.consent, rank);
         let mut changes = Vec::new();
         for name in names {
-            let retained = labelled.get(name).map(Vec::as_slice).unwrap_or_default();
-            let state = self.judge(name, retained);
+            let State { answer, refusal, .. } = self.judge(name, labelled(name));
+            let issuer = standings.remove(name).filter(|_| answer != Answer::Unknown);
+            let state = State { answer, refusal, issuer };
             if *self.states.get(name).unwrap_or(&State::NOTHING) != state {
-                changes.push(Change { name: name.clone(), answer: state.answer, refusal: state.refusal });
+                let State { answer, refusal, issuer } = state;
+                changes.push(Change { name: name.clone(), answer, refusal, issuer });
             }
         }
-        for Change { name, answer, refusal } in &changes {
-            let state = State { answer: answer.clone(), refusal: *refusal };
+        for Change { name, answer, refusal, issuer } in &changes {
+            let state = State { answer: answer.clone(), refusal: *refusal, issuer: issuer.clone() };
             if state == State::NOTHING {
                 self.states.remove(name);
             } else {
@@ -194,6 +207,26 @@ impl Index {
             }
         }
         changes
+    }
+
+    /// The issuer that a set names. What was served stays while nothing new is said: the KeySet cannot be read, was made
+    /// anew and has accepted nothing yet, or is gone.
+    fn wish<'a>(&'a self, name: &'a Name, labelled: &[&'a Candidate]) -> Option<Wish<'a>> {
+        let last = || self.states.get(name)?.issuer.as_ref()?.served();
+        let issuer: Option<&Issuer> = match self.key_sets.objects.get(name) {
+            Some(Some(claim)) if claim.accepted.is_empty() => claim.issuer.as_ref().or_else(last),
+            Some(Some(claim)) => claim.issuer.as_ref(),
+            Some(None) => last(),
+            None => labelled.iter().find_map(|candidate| candidate.issuer.as_ref()).or_else(last),
+        };
+        issuer.map(|issuer| Wish { name, issuer, rank: self.rank(name) })
+    }
+
+    fn rank(&self, name: &Name) -> Rank {
+        match self.key_sets.objects.get(name) {
+            Some(claim) => Rank::Living(claim.as_ref().and_then(|claim| claim.created)),
+            None => Rank::Retained,
+        }
     }
 
     fn judge(&self, name: &Name, labelled: &[&Candidate]) -> State {
@@ -224,15 +257,16 @@ impl Index {
         if last.is_some_and(|last| last.revision > *revision) {
             return Err(Some(Refusal::LowerRevision));
         }
-        let kids = match last {
-            Some(last) if last.digest == *digest => last.kids.clone(),
-            _ => kids(&parsed(bytes)?),
+        let (kids, algorithms) = match last {
+            Some(last) if last.digest == *digest => (last.kids.clone(), last.algorithms.clone()),
+            _ => keys(&parsed(bytes)?),
         };
         Ok(Document {
             revision: *revision,
             digest: digest.clone(),
             bytes: bytes.clone(),
             kids,
+            algorithms,
             cache: claim.cache,
             key_set_uid: claim.uid.clone(),
         })
@@ -277,8 +311,8 @@ impl Index {
             return Err(Some(Refusal::Unrecorded));
         }
         let cache = last.map_or(CacheControl::UNKNOWN, |last| last.cache);
-        let (digest, bytes) = (digest.clone(), bytes.clone());
-        Ok(Document { revision, digest, bytes, kids: kids(&set), cache, key_set_uid: None })
+        let ((kids, algorithms), digest, bytes) = (keys(&set), digest.clone(), bytes.clone());
+        Ok(Document { revision, digest, bytes, kids, algorithms, cache, key_set_uid: None })
     }
 }
 
@@ -287,15 +321,16 @@ impl Index {
 struct State {
     answer: Answer,
     refusal: Option<Refusal>,
+    issuer: Option<Standing>,
 }
 
 impl State {
-    const NOTHING: Self = Self { answer: Answer::Unknown, refusal: None };
+    const NOTHING: Self = Self { answer: Answer::Unknown, refusal: None, issuer: None };
 
     fn after(judged: Result<Document, Option<Refusal>>, otherwise: impl FnOnce() -> Answer) -> Self {
         match judged {
-            Ok(document) => Self { answer: Answer::Document(document), refusal: None },
-            Err(refusal) => Self { answer: otherwise(), refusal },
+            Ok(document) => Self { answer: Answer::Document(document), refusal: None, issuer: None },
+            Err(refusal) => Self { answer: otherwise(), refusal, issuer: None },
         }
     }
 
@@ -361,6 +396,7 @@ fn parsed(bytes: &[u8]) -> Result<JwkSet, Refusal> {
     JwkSet::parse(bytes).ok().filter(|set| !set.is_empty()).ok_or(Refusal::Malformed)
 }
 
-fn kids(set: &JwkSet) -> Arc<[KeyId]> {
-    set.keys().iter().map(|jwk| jwk.kid().clone()).collect()
+fn keys(set: &JwkSet) -> (Arc<[KeyId]>, Arc<BTreeSet<Algorithm>>) {
+    let keys = || set.keys().iter();
+    (keys().map(|jwk| jwk.kid().clone()).collect(), Arc::new(keys().map(PublicJwk::algorithm).collect()))
 }

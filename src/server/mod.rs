@@ -9,6 +9,7 @@
 mod cache;
 mod connection;
 mod index;
+mod issuers;
 mod report;
 mod routes;
 mod source;
@@ -45,6 +46,7 @@ pub use tls::{TlsError, TlsFiles};
 
 use crate::{
     api::SERVED_PATH,
+    issuer::Consent,
     scope::Scope,
     telemetry::{admin, server::Metrics},
 };
@@ -63,6 +65,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// Where the sets are that it serves.
     pub scopes: Vec<Scope>,
+    /// Which namespaces may have which issuer.
+    pub consent: Consent,
     /// Serves the sets over TLS.
     pub tls: Option<TlsFiles>,
     /// What clients may take.
@@ -108,7 +112,7 @@ pub async fn run(config: Config, client: Client, shutdown: impl Future<Output = 
             }
         }
     };
-    let watch = watch::run(client, &config.scopes, store.clone(), metrics.clone());
+    let watch = watch::run(client, &config.scopes, config.consent, store.clone(), metrics.clone());
     let public = Arc::new(Public { store, tls, metrics, limits: config.limits });
     let shutdown = async {
         shutdown.await;

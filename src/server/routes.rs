@@ -1,16 +1,18 @@
 //! The public routes: from a request to an answer that was rendered ahead.
 //!
 //! Invariants: an answer that is not 200 or 304 is `no-store`; every name that is not served is answered alike; no
-//! redirect, nothing of the request is reflected. A set costs one lookup by a slice of the path.
+//! redirect, nothing of the request is reflected. A set costs one lookup by a slice of the path, and one by host and path
+//! where there are issuers.
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{self, ACCEPT_ENCODING, IF_NONE_MATCH},
+    uri::Authority,
 };
 use http_body_util::Full;
 
-use super::store::{Answers, Page, Representation, Set};
+use super::store::{Answers, Forms, Page, Representation};
 
 /// The user agent of requests for the report. Whoever else takes it is counted there, nothing more.
 pub(super) const CHECK_AGENT: &str = "keyset-check";
@@ -20,6 +22,8 @@ pub(super) const CHECK_AGENT: &str = "keyset-check";
 pub(super) enum Route {
     /// The path of a set, known or not.
     Jwks,
+    /// The path of a discovery document, known or not.
+    Discovery,
     /// The same, but for the report of this process.
     Check,
     Other,
@@ -29,6 +33,7 @@ impl Route {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Jwks => "jwks",
+            Self::Discovery => "discovery",
             Self::Check => "check",
             Self::Other => "other",
         }
@@ -37,14 +42,16 @@ impl Route {
 
 /// The answer to a request, and which route it took.
 pub(super) fn answer<B>(answers: &Answers, request: &Request<B>) -> (Route, Response<Full<Bytes>>) {
-    let name = key_set(request.uri().path());
-    let route = match name {
-        Some(_) if request.headers().get(header::USER_AGENT).is_some_and(|agent| agent == CHECK_AGENT) => Route::Check,
-        Some(_) => Route::Jwks,
+    let target = Target::of(request.uri().path());
+    let is_check = || request.headers().get(header::USER_AGENT).is_some_and(|agent| agent == CHECK_AGENT);
+    let route = match &target {
+        Some(Target { kind: Kind::Jwks, .. }) if is_check() => Route::Check,
+        Some(Target { kind: Kind::Jwks, .. }) => Route::Jwks,
+        Some(Target { kind: Kind::Metadata, .. }) => Route::Discovery,
         None => Route::Other,
     };
     let mut response = match *request.method() {
-        Method::GET | Method::HEAD => page(answers, name, request.headers()),
+        Method::GET | Method::HEAD => page(answers, target.as_ref(), request),
         Method::OPTIONS => preflight(),
         _ => refusal(StatusCode::METHOD_NOT_ALLOWED, &[(header::ALLOW, METHODS)], "method not allowed\n"),
     };
@@ -54,25 +61,62 @@ pub(super) fn answer<B>(answers: &Answers, request: &Request<B>) -> (Route, Resp
     (route, response)
 }
 
-/// `<namespace>/<KeySet>` of a path, as the keys of the answers are. Nothing is decoded: no name needs it.
-fn key_set(path: &str) -> Option<&str> {
-    let directory = path.strip_prefix('/')?.strip_suffix("/jwks.json")?;
-    Some(directory.strip_suffix("/.well-known").unwrap_or(directory))
+/// What a path asks for. Nothing is decoded: no name and no issuer needs it.
+struct Target<'a> {
+    kind: Kind,
+    /// `/<namespace>/<KeySet>`, or the path of an issuer.
+    directory: &'a str,
 }
 
-fn page(answers: &Answers, name: Option<&str>, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    match name.map(|name| answers.pages.get(name).map(AsRef::as_ref)) {
-        Some(Some(Page::Set(set))) => document(set, headers),
-        Some(Some(Page::Waiting)) => unavailable(),
-        Some(None) if !answers.is_complete => unavailable(),
-        Some(None) | None => refusal(StatusCode::NOT_FOUND, &[], "not found\n"),
+#[derive(Clone, Copy)]
+enum Kind {
+    Jwks,
+    /// The discovery document.
+    Metadata,
+}
+
+impl<'a> Target<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        // RFC 8414 section 3.1 puts its part in front of the issuer's path, OpenID Connect Discovery 1.0 section 4 behind it.
+        let issuer = path.strip_prefix("/.well-known/oauth-authorization-server");
+        if let Some(directory) = issuer.or_else(|| path.strip_suffix("/.well-known/openid-configuration")) {
+            return Some(Self { kind: Kind::Metadata, directory });
+        }
+        let directory = path.strip_suffix("/jwks.json")?;
+        Some(Self { kind: Kind::Jwks, directory: directory.strip_suffix("/.well-known").unwrap_or(directory) })
+    }
+
+    /// The page at the host of the request, else that of the set of that name.
+    fn page<'b, B>(&self, answers: &'b Answers, request: &Request<B>) -> Option<&'b Page> {
+        let at = |authority| answers.at(authority, self.directory);
+        let page = if answers.has_issuers() { authority(request).and_then(at) } else { None };
+        page.or_else(|| answers.pages.get(self.directory.strip_prefix('/')?).map(AsRef::as_ref))
     }
 }
 
-fn document(set: &Set, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    let Representation { etag, body, headers: full, not_modified } = match &set.gzip {
+/// The host that a request is for (RFC 9112 section 3.2.2: that of its target comes first).
+fn authority<B>(request: &Request<B>) -> Option<&str> {
+    let of_target = request.uri().authority().map(Authority::as_str);
+    of_target.or_else(|| request.headers().get(header::HOST)?.to_str().ok())
+}
+
+fn page<B>(answers: &Answers, target: Option<&Target<'_>>, request: &Request<B>) -> Response<Full<Bytes>> {
+    let Some(target) = target else { return not_found() };
+    match (target.page(answers, request), target.kind) {
+        (Some(Page::Set(set)), Kind::Jwks) => document(&set.jwks, request.headers()),
+        (Some(Page::Set(set)), Kind::Metadata) => {
+            set.metadata.as_ref().map_or_else(not_found, |metadata| document(metadata, request.headers()))
+        }
+        (Some(Page::Waiting), _) => unavailable(),
+        (None, _) if !answers.is_complete => unavailable(),
+        (None, _) => not_found(),
+    }
+}
+
+fn document(forms: &Forms, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let Representation { etag, body, headers: full, not_modified } = match &forms.gzip {
         Some(gzip) if accepts_gzip(headers) => gzip,
-        _ => &set.plain,
+        _ => &forms.plain,
     };
     if names(headers, etag) {
         return response(StatusCode::NOT_MODIFIED, not_modified.clone(), Bytes::new());
@@ -99,6 +143,10 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let texts = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     texts.flat_map(|text| text.split(',')).map(str::trim)
+}
+
+fn not_found() -> Response<Full<Bytes>> {
+    refusal(StatusCode::NOT_FOUND, &[], "not found\n")
 }
 
 fn unavailable() -> Response<Full<Bytes>> {

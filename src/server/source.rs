@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::ConfigMap};
 use kube::{Resource, ResourceExt, core::ObjectMeta};
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use super::{cache::CacheControl, index::Name};
 use crate::{
     api::{Duration, KeySet, Publication, PublicationStatus, SigningKey, Verifiers, names},
+    issuer::Issuer,
     jose::{Digest, PublicJwk},
 };
 
@@ -52,6 +54,9 @@ pub(super) struct Claim {
     /// The digests that may be served, each with the revision that it stands for.
     pub(super) accepted: Vec<(Digest, i64)>,
     pub(super) cache: CacheControl,
+    /// The issuer that the status lets servers serve.
+    pub(super) issuer: Option<Issuer>,
+    pub(super) created: Option<Timestamp>,
 }
 
 impl Claim {
@@ -68,8 +73,15 @@ impl Claim {
         let given = publication.config_map_name.clone();
         let config_map = given.unwrap_or_else(|| format!("{}{}", key_set.name_any(), names::CONFIG_MAP_SUFFIX));
         let cache = CacheControl::new(publication.cache_max_age.length(), verifiers.max_cache_age.length());
-        let uid = key_set.metadata.uid.as_deref().map(Arc::from);
-        Self { uid, config_map: beside(key_set, &config_map), accepted, cache }
+        let issuer = key_set.status.publication.as_ref().and_then(|publication| publication.issuer.as_ref());
+        Self {
+            uid: key_set.metadata.uid.as_deref().map(Arc::from),
+            config_map: beside(key_set, &config_map),
+            accepted,
+            cache,
+            issuer: issuer.and_then(|url| url.parse().ok()),
+            created: key_set.creation_timestamp().map(|time| time.0),
+        }
     }
 }
 
@@ -82,17 +94,20 @@ pub(super) struct Candidate {
     pub(super) revision: Option<i64>,
     /// The document with its digest, if there is one that can be ours.
     pub(super) document: Option<(Digest, Bytes)>,
+    /// The issuer that its annotation names: only for sets whose KeySet is gone.
+    pub(super) issuer: Option<Issuer>,
 }
 
 impl Candidate {
     pub(super) fn of(config_map: &ConfigMap) -> Self {
         let text = config_map.data.as_ref().and_then(|data| data.get(names::config_map::JWKS));
         let text = text.filter(|text| text.len() <= MAX_DOCUMENT_BYTES);
-        let revision = config_map.annotations().get(names::config_map::REVISION);
+        let annotation = |name: &str| config_map.annotations().get(name);
         Self {
             key_set: config_map.labels().get(names::LABEL_KEY_SET).map(|name| beside(config_map, name)),
-            revision: revision.and_then(|text| text.parse().ok()),
+            revision: annotation(names::config_map::REVISION).and_then(|text| text.parse().ok()),
             document: text.map(|text| (Digest::of(text), Bytes::copy_from_slice(text.as_bytes()))),
+            issuer: annotation(names::config_map::ISSUER).and_then(|url| url.parse().ok()),
         }
     }
 }

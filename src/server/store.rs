@@ -14,9 +14,14 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, header};
 
-use super::index::{Answer, Change, Document, Name};
+use super::{
+    cache::CacheControl,
+    index::{Answer, Change, Document, Name},
+    issuers::Standing,
+};
 use crate::{
     api::ServedSet,
+    issuer::{Address, Issuer},
     jose::{Digest, KeyId},
 };
 
@@ -27,10 +32,18 @@ pub(super) enum Page {
     Waiting,
 }
 
-/// A document in each form that it is sent in.
+/// A set with all that is sent of it.
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) document: Document,
+    pub(super) jwks: Forms,
+    /// The discovery document, if the set has an issuer.
+    pub(super) metadata: Option<Forms>,
+}
+
+/// A document in each form that it is sent in.
+#[derive(Debug)]
+pub(super) struct Forms {
     pub(super) plain: Representation,
     /// Only where it is smaller.
     pub(super) gzip: Option<Representation>,
@@ -52,6 +65,9 @@ pub(super) struct Answers {
     /// Whether the first lists are complete. Until then an unknown name may be one that is served elsewhere.
     pub(super) is_complete: bool,
     pub(super) pages: HashMap<Name, Arc<Page>>,
+    issuers: HashMap<Name, Issuer>,
+    /// The pages with an issuer, by its authority and its path.
+    hosts: HashMap<String, HashMap<String, Arc<Page>>>,
 }
 
 impl Answers {
@@ -63,14 +79,59 @@ impl Answers {
         })
     }
 
+    /// What is answered below `path` at the host that a request names. An issuer without a port of its own is at every port:
+    /// whatever is in front may have another one than verifiers see.
+    pub(super) fn at(&self, authority: &str, path: &str) -> Option<&Page> {
+        if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return self.at(&authority.to_ascii_lowercase(), path);
+        }
+        let find = |authority: &str| self.hosts.get(authority)?.get(path).map(AsRef::as_ref);
+        find(authority).or_else(|| find(authority.rsplit_once(':')?.0))
+    }
+
+    /// Whether any set has an issuer.
+    pub(super) fn has_issuers(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
     /// A number that two processes have in common as long as they serve the same, so that people see when they do not.
     pub(super) fn fingerprint(&self) -> u32 {
         let of_set = |(name, set): (&Name, &Set)| {
-            let digest = Digest::of(format!("{} {}", name.as_str(), set.document.digest));
+            let issuer = self.issuers.get(name).map_or_else(String::new, |issuer| format!(" {}", issuer.url()));
+            let digest = Digest::of(format!("{} {}{issuer}", name.as_str(), set.document.digest));
             let start = digest.as_str().rsplit(':').next().and_then(|hex| hex.get(..8));
             start.and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or_default()
         };
         self.sets().map(of_set).fold(0, |all, set| all ^ set)
+    }
+}
+
+impl Answers {
+    fn take(&mut self, Change { name, answer, issuer, .. }: Change) {
+        let issuer = issuer.as_ref().and_then(Standing::served);
+        let page = match answer {
+            Answer::Document(document) => Page::Set(render(document, issuer).into()),
+            Answer::Waiting => Page::Waiting,
+            Answer::Unknown => {
+                self.pages.remove(&name);
+                self.issuers.remove(&name);
+                return;
+            }
+        };
+        match issuer {
+            Some(issuer) => self.issuers.insert(name.clone(), issuer.clone()),
+            None => self.issuers.remove(&name),
+        };
+        self.pages.insert(name, Arc::new(page));
+    }
+
+    fn hosts(&self) -> HashMap<String, HashMap<String, Arc<Page>>> {
+        let mut hosts: HashMap<String, HashMap<String, Arc<Page>>> = HashMap::new();
+        for (name, issuer) in &self.issuers {
+            let (Address { authority, path }, Some(page)) = (issuer.address(), self.pages.get(name)) else { continue };
+            hosts.entry(authority.clone()).or_default().insert(path.clone(), Arc::clone(page));
+        }
+        hosts
     }
 }
 
@@ -101,15 +162,12 @@ impl Store {
     pub(super) fn apply(&self, changes: Vec<Change>, clock: impl FnOnce() -> Instant) {
         let mut history = self.history();
         let before = self.answers.load_full();
-        let mut answers = Answers { is_complete: true, pages: before.pages.clone() };
+        let mut answers = Answers { is_complete: true, ..Answers::clone(&before) };
         let names: Vec<Name> = changes.iter().map(|change| change.name.clone()).collect();
-        for Change { name, answer, .. } in changes {
-            match answer {
-                Answer::Document(document) => answers.pages.insert(name, Arc::new(Page::Set(render(document).into()))),
-                Answer::Waiting => answers.pages.insert(name, Arc::new(Page::Waiting)),
-                Answer::Unknown => answers.pages.remove(&name),
-            };
+        for change in changes {
+            answers.take(change);
         }
+        answers.hosts = answers.hosts();
         let answers = Arc::new(answers);
         self.answers.store(answers.clone());
         let now = clock();
@@ -169,30 +227,40 @@ impl History {
     }
 }
 
-fn render(document: Document) -> Set {
-    let plain = Representation::new(document.bytes.clone(), &document, "");
-    let gzip = gzip(&document.bytes).filter(|body| body.len() < document.bytes.len());
-    let gzip = gzip.map(|body| {
-        let mut gzip = Representation::new(body, &document, "-gzip");
-        gzip.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        gzip
+fn render(document: Document, issuer: Option<&Issuer>) -> Set {
+    let (digest, bytes) = (&document.digest, document.bytes.clone());
+    let jwks = Forms::new(bytes, digest, "application/jwk-set+json", document.cache);
+    let metadata = issuer.map(|issuer| {
+        let text = issuer.metadata(&document.algorithms);
+        Forms::new(text.clone().into(), &Digest::of(&text), "application/json", document.cache)
     });
-    Set { document, plain, gzip }
+    Set { document, jwks, metadata }
+}
+
+impl Forms {
+    fn new(bytes: Bytes, digest: &Digest, content_type: &'static str, cache: CacheControl) -> Self {
+        let gzip = gzip(&bytes).filter(|body| body.len() < bytes.len()).map(|body| {
+            let mut gzip = Representation::new(body, format!("\"{digest}-gzip\""), content_type, cache);
+            gzip.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            gzip
+        });
+        Self { plain: Representation::new(bytes, format!("\"{digest}\""), content_type, cache), gzip }
+    }
 }
 
 impl Representation {
-    /// `variant` tells the strong entity tags of the forms apart (RFC 9110 section 8.8.3).
-    fn new(body: Bytes, document: &Document, variant: &str) -> Self {
-        let etag = header_value(format!("\"{}{variant}\"", document.digest));
+    /// The strong entity tags of the forms differ (RFC 9110 section 8.8.3).
+    fn new(body: Bytes, etag: String, content_type: &'static str, cache: CacheControl) -> Self {
+        let etag = header_value(etag);
         let not_modified = HeaderMap::from_iter([
             (header::ETAG, etag.clone()),
-            (header::CACHE_CONTROL, header_value(document.cache.to_string())),
+            (header::CACHE_CONTROL, header_value(cache.to_string())),
             (header::VARY, HeaderValue::from_static("accept-encoding")),
             (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         ]);
         let mut headers = not_modified.clone();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CONTENT_LENGTH, body.len().into());
         Self { etag, body, headers, not_modified }
     }

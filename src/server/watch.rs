@@ -16,13 +16,19 @@ use serde::de::DeserializeOwned;
 
 use super::{
     index::{Answer, Change, Event, Index, Name, Refusal},
+    issuers::Standing,
     source::{Candidate, Claim, Record, name},
     store::Store,
 };
-use crate::{api::names, scope::Scope, telemetry::server::Metrics};
+use crate::{
+    api::names,
+    issuer::{Consent, Issuer},
+    scope::Scope,
+    telemetry::server::Metrics,
+};
 
 /// Keeps `store` up to date with what is in `scopes`, for ever.
-pub(super) async fn run(client: Client, scopes: &[Scope], store: Arc<Store>, metrics: Metrics) {
+pub(super) async fn run(client: Client, scopes: &[Scope], consent: Consent, store: Arc<Store>, metrics: Metrics) {
     let ours = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
     let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE_SIZE);
     let labelled = config.clone().labels(&ours);
@@ -34,7 +40,7 @@ pub(super) async fn run(client: Client, scopes: &[Scope], store: Arc<Store>, met
         ]
     }));
 
-    let mut index = Index::of(scopes);
+    let mut index = Index::of(scopes, consent);
     while let Some(seen) = seen.next().await {
         let was_complete = index.is_complete();
         let changes = match seen {
@@ -149,15 +155,24 @@ fn with_causes(error: &dyn Error) -> String {
     texts.join(": ")
 }
 
-fn log(Change { name, answer, refusal }: &Change) {
+fn log(Change { name, answer, refusal, issuer }: &Change) {
     let set = name.as_str();
+    if let Some(Standing::Refused(issuer)) = issuer {
+        let issuer = issuer.url();
+        tracing::warn!(
+            set,
+            issuer,
+            "Refused the issuer of a set: --allow-issuer-host does not give it, or another has it"
+        );
+    }
     if let Some(refusal) = refusal {
         tracing::warn!(set, reason = refusal.reason(), "Refused the document of a set, the last good one stays");
         return;
     }
     match answer {
         Answer::Document(document) => {
-            tracing::info!(set, revision = document.revision, keys = document.kids.len(), "Served a set");
+            let issuer = issuer.as_ref().and_then(Standing::served).map(Issuer::url);
+            tracing::info!(set, revision = document.revision, keys = document.kids.len(), issuer, "Served a set");
         }
         Answer::Waiting => tracing::info!(set, "Waited for the document of a set"),
         Answer::Unknown => tracing::info!(set, "Stopped serving a set, nothing of it is left"),

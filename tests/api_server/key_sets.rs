@@ -25,8 +25,14 @@ pub(crate) fn cases() -> Vec<Case> {
         ("name too long", json!({ "metadata": { "name": "a".repeat(53) } }), Some(("metadata.name", "Too long"))),
         ("name with a dot", json!({ "metadata": { "name": "a.b" } }), Some(("metadata.name", "should match"))),
     ];
-    let specs =
-        algorithms().into_iter().chain(durations()).chain(across()).chain(words()).chain(files()).chain(lists());
+    let specs = algorithms()
+        .into_iter()
+        .chain(durations())
+        .chain(across())
+        .chain(words())
+        .chain(issuers())
+        .chain(files())
+        .chain(lists());
     cases.extend(specs.map(|(name, spec, expected)| (name, json!({ "spec": spec }), expected)));
     cases
 }
@@ -72,6 +78,35 @@ pub(crate) fn chains() -> Vec<Chain> {
     vec![
         Chain { name: "key-set-by-default", object: object(), edits: unnamed.map(edit).into() },
         Chain { name: "key-set-with-names", object: named, edits: renamed.map(edit).into() },
+        Chain { name: "key-set-with-an-issuer", object: object(), edits: issuer_edits() },
+    ]
+}
+
+/// An issuer may be corrected until the status says that it is served.
+fn issuer_edits() -> Vec<Case> {
+    const SERVED: Option<(&str, &str)> = Some((
+        "spec.publication.issuer",
+        "is immutable once it is served: tokens carry it. Make another KeySet for another issuer, or delete this one \
+         (deletionPolicy Retain) and apply it anew",
+    ));
+    let issuer = |issuer: Value| json!({ "spec": { "publication": { "issuer": issuer } } });
+    let served = |issuer: Value| json!({ "status": { "publication": { "issuer": issuer } } });
+    vec![
+        ("added", issuer("https://login.example.con".into()), None),
+        ("corrected", issuer("https://login.example.com".into()), None),
+        ("dropped", issuer(Value::Null), None),
+        ("added again", issuer("https://login.example.com".into()), None),
+        ("served", served("https://login.example.com".into()), None),
+        ("changed", issuer("https://login.example.com/x".into()), SERVED),
+        ("spelt otherwise", issuer("https://login.example.com/".into()), SERVED),
+        ("dropped although it is served", issuer(Value::Null), SERVED),
+        ("another edit", json!({ "spec": { "algorithm": "ES256" } }), None),
+        ("its status taken back", served(Value::Null), None),
+        ("changed, since it is served no more", issuer("https://login.example.org".into()), None),
+        ("a status that says something else", served("https://login.example.com".into()), None),
+        ("another edit all the same", json!({ "spec": { "algorithm": "RS256" } }), None),
+        ("another status all the same", json!({ "status": { "observedGeneration": 3 } }), None),
+        ("changed to what is served", issuer("https://login.example.com".into()), None),
     ]
 }
 
@@ -247,6 +282,38 @@ fn files() -> Vec<Case> {
         // The API server takes no such entry of a Secret.
         ("a name with dots first", named("PublicPEM", "..a"), Some(("spec.signers.files[0].name", "should match"))),
         ("a name with a slash", named("PublicPEM", "a/b"), Some(("spec.signers.files[0].name", "should match"))),
+    ]
+}
+
+/// URLs that an issuer may have, and may not.
+fn issuers() -> Vec<Case> {
+    const REFUSED: Option<(&str, &str)> = Some((
+        "spec.publication.issuer",
+        "must be an https URL without query, fragment or user: a host in lower case, no default port, and a path of \
+         letters, digits and . _ ~ - whose segments are not empty and do not begin with a dot",
+    ));
+    let case =
+        |(name, url, expected): (&'static str, &str, _)| (name, json!({ "publication": { "issuer": url } }), expected);
+    let long = format!("https://a.example/{}", "x".repeat(238));
+    vec![
+        case(("issuer with a host", "https://login.example.com", None)),
+        case(("issuer with a slash at its end", "https://login.example.com/", None)),
+        case(("issuer with a path", "https://login.example.com/realms/a_B-1~x.y", None)),
+        case(("issuer with a port", "https://login.example.com:8443/x/", None)),
+        case(("issuer in plain HTTP", "http://a.example", REFUSED)),
+        case(("issuer without a host", "https:///x", REFUSED)),
+        case(("issuer with a query", "https://a.example/x?y", REFUSED)),
+        case(("issuer with a fragment", "https://a.example/x#y", REFUSED)),
+        case(("issuer with a user", "https://u@a.example/x", REFUSED)),
+        case(("issuer in capitals", "https://A.example/x", REFUSED)),
+        case(("issuer with the default port", "https://a.example:443", REFUSED)),
+        case(("issuer with the default port and a path", "https://a.example:443/x", REFUSED)),
+        case(("issuer with an empty segment", "https://a.example/x//y", REFUSED)),
+        case(("issuer with a dot segment", "https://a.example/x/../y", REFUSED)),
+        case(("issuer with a well-known path", "https://a.example/x/.well-known/y", REFUSED)),
+        case(("issuer with an encoded path", "https://a.example/%41", REFUSED)),
+        case(("issuer with a line", "https://a.example/x\n", REFUSED)),
+        case(("issuer that is too long", &long, Some(("spec.publication.issuer", "Too long")))),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::{Map, Value, json};
 
-use crate::{TOOLS, root};
+use crate::{TOOLS, objects, root};
 
 /// Where kubeconform finds a schema below the directory that [`write`] filled.
 pub(crate) const LOCATION: &str = "{{.NormalizedKubernetesVersion}}/{{.ResourceKind}}{{.KindSuffix}}.json";
@@ -71,8 +71,8 @@ fn custom(group: &str, version: &str, kind: &str) -> Option<Value> {
     let directories = [root().join("crds"), TOOLS.join("apis")];
     let crds = directories.iter().flat_map(|directory| files(directory).map(|name| directory.join(name)));
     let crds = crds.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    let crds = crds.map(|path| serde_yaml::from_str::<Value>(&fs::read_to_string(path).unwrap()).unwrap());
-    let crd = crds.into_iter().find(|crd| crd["spec"]["group"] == group && crd["spec"]["names"]["kind"] == kind)?;
+    let mut crds = crds.flat_map(|path| objects(&fs::read_to_string(path).unwrap()));
+    let crd = crds.find(|crd| crd["spec"]["group"] == group && crd["spec"]["names"]["kind"] == kind)?;
     let known = crd["spec"]["versions"].as_array()?.iter().find(|known| known["name"] == version)?;
     let mut schema = known["schema"]["openAPIV3Schema"].clone();
     strict(&mut schema);

@@ -28,7 +28,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Config, ResourceExt,
     api::{Patch, PatchParams},
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError},
     runtime::wait::{await_condition, conditions::is_crd_established},
 };
 
@@ -47,6 +47,8 @@ pub(crate) struct Cluster {
     kubectl: Option<PathBuf>,
     binaries: Binaries,
     ports: Ports,
+    /// Further flags of the API server.
+    flags: Vec<String>,
 }
 
 /// Where its components listen, for as long as it lives.
@@ -95,14 +97,19 @@ impl Cluster {
     /// Starts a control plane and waits until it works: RBAC, admission, `ServiceAccount`s, garbage
     /// collection. Builds the binaries first if they are not there (`tools/cluster/build.sh`).
     pub(crate) async fn start() -> Result<Self, ClusterError> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with further flags of the API server.
+    pub(crate) async fn start_with(flags: &[String]) -> Result<Self, ClusterError> {
         let binaries = Binaries::find()?;
         for _ in 1..ATTEMPTS {
-            match Self::launch(binaries.clone()).await {
+            match Self::launch(binaries.clone(), flags).await {
                 Err(ClusterError::Ended { .. }) => {}
                 outcome => return outcome,
             }
         }
-        Self::launch(binaries).await
+        Self::launch(binaries, flags).await
     }
 
     /// Stops etcd and the API server, lets `change` have what etcd has stored, and starts both again where they were.
@@ -147,6 +154,15 @@ impl Cluster {
         client(kubeconfig).await
     }
 
+    /// A client that says who it is by a token alone, for the current async runtime.
+    pub(crate) async fn client_with(&self, token: &str) -> Result<Client, ClusterError> {
+        let mut kubeconfig = Kubeconfig::read_from(&self.kubeconfig)?;
+        for info in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+            *info = AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() };
+        }
+        client(kubeconfig).await
+    }
+
     /// kubectl of the same version, if there is one.
     pub(crate) fn kubectl(&self) -> Option<&Path> {
         self.kubectl.as_deref()
@@ -158,14 +174,15 @@ impl Cluster {
         Ok(requests::parse(&text(&self.client().await?, "/metrics").await?))
     }
 
-    async fn launch(binaries: Binaries) -> Result<Self, ClusterError> {
+    async fn launch(binaries: Binaries, flags: &[String]) -> Result<Self, ClusterError> {
         let directory = Directory::create()?;
         let [etcd, etcd_peer, api] = free_ports()?;
         let kubeconfig = credentials::write(directory.path(), api)?;
         let watchdog = Watchdog::start(directory.path())?;
         let ports = Ports { etcd, etcd_peer, api };
         let (components, kubectl) = (Mutex::default(), binaries.kubectl());
-        let cluster = Self { components, watchdog, directory, kubeconfig, kubectl, binaries, ports };
+        let flags = flags.to_vec();
+        let cluster = Self { components, watchdog, directory, kubeconfig, kubectl, binaries, ports, flags };
         let storing = cluster.spawn_storing()?;
         cluster.components().extend(storing);
         cluster.ready().await?;
@@ -174,9 +191,10 @@ impl Cluster {
 
     fn spawn_storing(&self) -> Result<[Component; STORING], ClusterError> {
         let (directory, ports) = (self.directory.path(), self.ports);
+        let api_server = [api_server_flags(directory, ports), self.flags.clone()].concat();
         Ok([
             self.watchdog.spawn("etcd", &self.binaries, &etcd_flags(directory, ports))?,
-            self.watchdog.spawn("kube-apiserver", &self.binaries, &api_server_flags(directory, ports))?,
+            self.watchdog.spawn("kube-apiserver", &self.binaries, &api_server)?,
         ])
     }
 

@@ -3,8 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     sync::{Arc, LazyLock},
 };
@@ -128,6 +127,7 @@ fn a_typing_error_in_a_value_is_named() {
         ("image.tga=1", "'/image': additional properties 'tga' not allowed"),
         ("server.replica=3", "'/server': additional properties 'replica' not allowed"),
         ("controller.replicas=0", "'/controller/replicas': minimum: got 0, want 1"),
+        ("issuerHosts.x=auth", "'/issuerHosts/x': got string, want array"),
         ("logging.format=yaml", "'/logging/format': value must be one of 'json', 'text'"),
         ("server.tls.enabled=maybe", "'/server/tls/enabled': got string, want boolean"),
         ("ingress.enabled=true", "ingress.hosts: name at least one host"),
@@ -141,23 +141,6 @@ fn a_typing_error_in_a_value_is_named() {
     }
 }
 
-/// Blocks of YAML that begin with `# values.yaml`.
-#[test]
-fn the_values_in_the_documents_are_taken() {
-    let mut shown = 0;
-    for page in fs::read_dir("docs").unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file()) {
-        let text = fs::read_to_string(&page).unwrap();
-        for values in text.split("```yaml\n# values.yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
-            let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shown-values.yaml");
-            fs::write(&file, values).unwrap();
-            let output = helm().args(["template", "keyset", CHART, "--values"]).arg(&file).output().unwrap();
-            assert!(output.status.success(), "{}: {}", page.display(), String::from_utf8_lossy(&output.stderr));
-            shown += 1;
-        }
-    }
-    assert!(shown >= 3, "the blocks are not found");
-}
-
 /// A cluster with the chart in it, and two servers that run with its rights.
 struct Installed {
     rig: Rig,
@@ -167,7 +150,8 @@ struct Installed {
 impl Installed {
     /// Looks after `namespaces`; none is the whole cluster. With these values.
     async fn new(namespaces: &[&str], values: &[&str]) -> Self {
-        let flags = namespaces.iter().map(|namespace| format!("--watch-namespace={namespace}")).collect();
+        let watched = namespaces.iter().map(|namespace| format!("--watch-namespace={namespace}"));
+        let flags = watched.chain([format!("--allow-issuer-host=login.example.com={NAMESPACE}")]).collect();
         let cluster = Arc::new(Cluster::start().await.unwrap());
         let client = cluster.client().await.unwrap();
         let account = |component: &str| Some(format!("system:serviceaccount:{SYSTEM}:keyset-{component}"));
@@ -192,7 +176,9 @@ impl Installed {
             rig.create(&resource, &rollouts::workload(kind, "issuer", 0)).await;
         }
         let targets: Vec<_> = targets.iter().map(|kind| json!({"kind": kind, "name": "issuer"})).collect();
-        rig.apply(json!({"retention": {"historyLimit": 0}, "signers": {"rolloutTargets": targets}})).await;
+        let publication = json!({"issuer": "https://login.example.com/some/path"});
+        let signers = json!({"rolloutTargets": targets});
+        rig.apply(json!({"retention": {"historyLimit": 0}, "publication": publication, "signers": signers})).await;
         let first = rig.until_settled().await;
         for round in 0..3 {
             rig.rotate().await;

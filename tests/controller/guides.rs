@@ -44,6 +44,18 @@ async fn the_keys_of_another_issuer_are_published_beside_a_newcomer_that_waits()
 }
 
 #[tokio::test]
+async fn the_keys_of_vault_are_published_beside_a_newcomer_that_waits() {
+    let rig = Rig::start("guide-vault").await;
+    let objects = blocks("Vault");
+    let entries = objects[0]["spec"]["externalKeys"].as_array().unwrap();
+    let kids: Vec<String> =
+        entries.iter().map(|entry| entry["publicJWK"]["kid"].as_str().unwrap().to_owned()).collect();
+    apply(&rig, &objects).await;
+    retires(&rig, &kids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn a_fetched_set_becomes_entries_and_nothing_is_made_before_them() {
     // As Keycloak answers, and as EC and bare keys look.
     let n = blocks("dex, Keycloak")[0]["spec"]["externalKeys"][0]["publicJWK"]["n"].clone();
@@ -152,7 +164,7 @@ fn block(language: &str, heading: &str) -> String {
 }
 
 /// What a program makes of it; `None` on a machine without jq.
-fn jq(program: &str, input: &Value) -> Option<Value> {
+pub(crate) fn jq(program: &str, input: &Value) -> Option<Value> {
     let command = Command::new("jq").arg("-c").arg(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut child) = command else {
         println!("skipped: there is no jq");

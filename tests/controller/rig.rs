@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -103,7 +104,15 @@ impl Rig {
         let client = client_of(&self.cluster, self.install.server_account.as_deref()).await;
         let api = Proxy::start(client, &self.namespace).await;
         self.server_apis.lock().unwrap().push(api.clone());
-        self.server_behind(api, public, admin).await
+        self.server_behind(api, public, admin, &[]).await
+    }
+
+    /// A server of its own that serves over TLS.
+    pub(crate) async fn new_tls_server(&self, public: &str, certificate: &Path, key: &Path) -> Server {
+        let api = Proxy::start(client_of(&self.cluster, None).await, &self.namespace).await;
+        self.server_apis.lock().unwrap().push(api.clone());
+        let [certificate, key] = [certificate, key].map(|path| path.to_str().unwrap());
+        self.server_behind(api, public, "127.0.0.1:0", &["--tls-cert", certificate, "--tls-key", key]).await
     }
 
     /// What all servers asked for.
@@ -116,11 +125,11 @@ impl Rig {
         let Server { process, api, public, admin } = &self.servers[index];
         process.victim().kill();
         let (public, admin) = (public.to_string(), admin.to_string());
-        self.servers[index] = self.server_behind(api.clone(), &public, &admin).await;
+        self.servers[index] = self.server_behind(api.clone(), &public, &admin, &[]).await;
     }
 
-    async fn server_behind(&self, api: Proxy, public: &str, admin: &str) -> Server {
-        let arguments = ["server", "--listen", public, "--admin-listen", admin];
+    async fn server_behind(&self, api: Proxy, public: &str, admin: &str, more: &[&str]) -> Server {
+        let arguments = [&["server", "--listen", public, "--admin-listen", admin], more].concat();
         let process = self.process("server", &api, &arguments);
         let line = process.says("listening").await;
         let address = |field: &str| line[field].as_str().unwrap().parse().unwrap();

@@ -12,6 +12,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -158,8 +159,17 @@ async fn look(url: &str) -> Look {
 
 /// Status and body; `None` if nobody answers.
 pub(crate) async fn fetch(url: &str) -> Option<(u16, String)> {
+    ask(Request::get(url)).await
+}
+
+/// The same, of a server that is asked in the name of a host.
+pub(crate) async fn fetch_of(host: &str, url: &str) -> Option<(u16, String)> {
+    ask(Request::get(url).header("host", host)).await
+}
+
+async fn ask(request: http::request::Builder) -> Option<(u16, String)> {
     let client: Client<HttpConnector, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.get(url.parse().unwrap()).await.ok()?;
+    let answer = client.request(request.body(Empty::new()).unwrap()).await.ok()?;
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.ok()?.to_bytes();
     Some((status, String::from_utf8(body.to_vec()).unwrap()))

@@ -1,7 +1,7 @@
-"""Runs examples/signer.py: a token for each line of the input, all by one process."""
-import sys
+"""Runs examples/signer.py: for each line of the input, [claims, seconds], a token, all by one process."""
+import json, sys
 
 import signer
 
-for _ in sys.stdin:
-    print(signer.sign({"sub": "alice"}), flush=True)
+for line in sys.stdin:
+    print(signer.sign(*json.loads(line)), flush=True)

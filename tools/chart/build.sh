@@ -1,8 +1,8 @@
 #!/bin/sh
 # Prints the directory that holds helm, after building it from go.mod if it is not there yet. A helm of version 4 on the
 # PATH is not taken: what the tests see must not depend on the machine. `build.sh checks` prints one that holds all that
-# the tests of the chart want: helm, helm3, helm-unittest, kubeconform, kube-score, promtool, and in apis/ the API of each
-# version of Kubernetes and the CRDs that the chart may meet. KEYSET_CHART_CACHE names the directory to build into.
+# the tests of chart and documents want: helm, helm3, helm-unittest, kubeconform, kube-score, promtool, jq, and in apis/ the API
+# of each version of Kubernetes and the CRDs that chart and documents speak of. KEYSET_CHART_CACHE names the directory to build into.
 set -eu
 cd "$(dirname "$0")"
 
@@ -45,6 +45,7 @@ if [ "$wanted" = checks ]; then
   build checks github.com/helm-unittest/helm-unittest/cmd/helm-unittest "$checks"
   build checks github.com/yannh/kubeconform/cmd/kubeconform "$checks"
   build checks github.com/prometheus/prometheus/cmd/promtool "$checks"
+  build checks github.com/itchyny/gojq/cmd/gojq "$checks" jq
   build score github.com/zegl/kube-score/cmd/kube-score "$checks"
   if [ ! -e "$checks/apis" ]; then
     say "fetching the APIs of apis.txt"

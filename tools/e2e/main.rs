@@ -7,6 +7,8 @@
 
 mod audit;
 mod commands;
+#[path = "../../tests/documents/mod.rs"]
+mod documents;
 #[path = "../../tests/rights/mod.rs"]
 mod rights;
 mod set;

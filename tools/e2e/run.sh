@@ -29,6 +29,8 @@ if [ "${1:-}" = images ]; then
   exit
 fi
 
+# jq, for what documents say to type.
+PATH=$PATH:$(sh tools/chart/build.sh checks)
 cargo build --quiet --locked --example e2e
 program=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/examples/e2e
 if [ -n "${E2E_KUBECONFIG:-}" ]; then

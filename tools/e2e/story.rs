@@ -9,6 +9,7 @@ use super::{
     Failure, NAMESPACES, SYSTEM, Settings,
     audit::AuditLog,
     commands::{apply, feed, get, kubectl, run, until},
+    documents,
     set::{Contract, Set},
     traffic::{self, Host, Phase, Traffic},
 };
@@ -36,6 +37,7 @@ impl Story {
         self.busy_rotation(&traffic).await?;
         self.killed_server(&traffic).await?;
         self.stopped_kubelet(&traffic).await?;
+        self.documented().await?;
         self.everything().await?;
         self.secrets_replaced().await?;
         self.restored_namespace().await?;
@@ -145,6 +147,21 @@ impl Story {
         PAY.until_removed(&first).await?;
         self.say(&format!("a kubelet slept for 20 s in a rotation: the mounted Secret was {lag:.1} s late"));
         traffic.judge()
+    }
+
+    /// What documents say to type where there are Pods.
+    async fn documented(&self) -> Result<(), Failure> {
+        let pods = get(&format!("pods -n {SYSTEM} -l app.kubernetes.io/component=server")).await?;
+        let pod = pods["items"][0]["metadata"]["name"].as_str().ok_or("no server runs")?;
+        let scripts = documents::on_a_node();
+        for (document, script) in &scripts {
+            let script = script.replace("/auth/login/", "/payments/pay/").replace("NAMESPACE", "payments");
+            let script = script.replace("NAME", "pay").replace("POD", pod);
+            run("bash", &["-euc", &script]).await.map_err(|error| format!("{document}: {error}"))?;
+        }
+        let documents: Vec<&str> = scripts.keys().map(String::as_str).collect();
+        self.say(&format!("what {} say to type does what it says", documents.join(" and ")));
+        Ok(())
     }
 
     /// Everything that the operator ever does, so that all of its rights are used.

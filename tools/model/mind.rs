@@ -183,6 +183,7 @@ impl Mind {
         let signer = self.signers.value(u32::from(sight.objects.signer));
         Observed {
             imports: self.imports(sight),
+            issuer: None,
             witness: None,
             key_set: ObservedKeySet {
                 name: cast::SET.to_owned(),
@@ -205,6 +206,7 @@ impl Mind {
                     digest: Some(document.kids.map_or_else(|| self.cast.junk().clone(), |kids| self.cast.digest(kids))),
                     set: document.kids.map(|kids| self.cast.set(kids)),
                     revision: Some(document.revision),
+                    issuer: None,
                     ownership: Ownership::AsWanted,
                 })
             }),
@@ -394,7 +396,7 @@ impl Mind {
                 let why = match cause {
                     PublishCause::Publish { removed, .. } if !removed.is_empty() => "publish: without a key",
                     PublishCause::Publish { .. } => "publish: with a key",
-                    PublishCause::Repair => "publish: repair",
+                    PublishCause::Repair | PublishCause::Issuer => "publish: repair",
                 };
                 let document = Document { kids: Some(self.cast.kids(set)), revision: *revision };
                 let document = small(self.documents.number(document));

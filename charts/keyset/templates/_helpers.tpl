@@ -122,6 +122,9 @@ topologySpreadConstraints:
 {{- range .Values.watchNamespaces }}
 - --watch-namespace={{ . }}
 {{- end }}
+{{- range $host, $namespaces := .Values.issuerHosts }}
+- {{ printf "--allow-issuer-host=%s=%s" $host (join "," $namespaces) | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* Whether the cluster has a kind. Where none is asked (helm template) nothing is known, and what was wanted is rendered. */}}

@@ -152,7 +152,11 @@ impl World {
             Act::Target(index, true) => self.target(WORKLOAD_NAMES[*index]),
             Act::RestartPods(index, count) => self.restart_pods(*index, *count),
             Act::CrashPod(index) => self.crash_pod(*index),
-            Act::Refuse(index, refused) => self.workloads[*index].refused = *refused,
+            Act::Refuse(index, refused) => {
+                if let Some(running) = self.workloads.get_mut(*index) {
+                    running.refused = *refused;
+                }
+            }
             Act::Undeploy(index) => self.undeploy(*index),
             Act::DeployAgain(index) => self.deploy_again(*index),
             _ => self.ask(act),

@@ -4,7 +4,8 @@ use jiff::SignedDuration;
 
 use super::world::World;
 use super::worlds::steady;
-use crate::lifecycle::{Contract, Effect, PrivateHalf, Published, Signer};
+use crate::api::{RevocationMode, RevokedKey};
+use crate::lifecycle::{Contract, Effect, PrivateHalf, Published, Signer, SignerContent};
 
 #[test]
 fn a_lost_standby_is_replaced_and_leaves_as_late_as_if_it_had_signed_until_now() {
@@ -20,6 +21,22 @@ fn a_lost_standby_is_replaced_and_leaves_as_late_as_if_it_had_signed_until_now()
     assert!(world.key(2).is_over());
     world.run_for("800h");
     assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+}
+
+#[test]
+fn a_standby_that_is_revoked_while_the_active_key_is_lost_everywhere_makes_room_for_a_third() {
+    let mut world = steady();
+    world.key_mut(1).private = PrivateHalf::Absent;
+    let Signer::Ours(signer) = &mut world.signer else { panic!("no signer") };
+    signer.content = SignerContent::Damaged;
+    let standby = world.key(2).kid().unwrap().clone();
+    world
+        .edit(|spec| spec.revoked_keys.push(RevokedKey { key_id: standby.clone(), mode: RevocationMode::AfterSwitch }));
+    world.run_for("1m");
+    assert_eq!(world.signing_name().as_deref(), Some("pay-3"));
+    assert!(world.key(2).is_revoked() && world.key(2).private == PrivateHalf::Absent);
+    let Signer::Ours(signer) = &world.signer else { panic!("no signer") };
+    assert!(signer.barred.contains(&standby), "the switch bars it");
 }
 
 #[test]

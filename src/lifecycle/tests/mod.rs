@@ -8,6 +8,7 @@ mod conditions;
 mod ends;
 mod events;
 mod guards;
+mod issuers;
 mod laws;
 mod losses;
 mod pins;

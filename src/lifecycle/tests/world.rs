@@ -14,8 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{KeySetSpec, KeySetStatus, RotationReason};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
-    Clock, Event, Fence, Import, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published, Replica, ServedKeys,
-    Signer, Stray, Witness, plan, sought,
+    Clock, Event, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published,
+    Replica, ServedKeys, Signer, Stray, Witness, plan, sought,
 };
 use workloads::Running;
 
@@ -32,6 +32,7 @@ pub(super) struct World {
     pub(super) undecodable: Vec<String>,
     pub(super) strays: Vec<Stray>,
     pub(super) imports: Vec<Import>,
+    pub(super) issuer: Option<IssuerObstacle>,
     /// Every write, as `day+time effect`.
     pub(super) log: Vec<String>,
     /// Every event, in the order in which people are told.
@@ -113,6 +114,7 @@ impl World {
             undecodable: Vec::new(),
             strays: Vec::new(),
             imports: Vec::new(),
+            issuer: None,
             log: Vec::new(),
             told: Vec::new(),
             activations: Vec::new(),
@@ -167,6 +169,7 @@ impl World {
             undecodable: self.undecodable.clone(),
             strays: self.strays.clone(),
             imports: self.imports.clone(),
+            issuer: self.issuer.clone(),
             obstacle: None,
             signer: self.signer.clone(),
             published: self.published.clone(),

@@ -23,7 +23,7 @@ struct Seen {
 
 impl Seen {
     fn started() -> Self {
-        let mut seen = Self { index: Index::of(&[Scope::Cluster]), last: None };
+        let mut seen = Self { index: Index::of(&[Scope::Cluster], consent()), last: None };
         seen.note(|index| index.key_sets(everything(Vec::new())));
         seen.note(|index| index.config_maps(everything(Vec::new())));
         seen.note(|index| index.signing_keys(everything(Vec::new())));
@@ -183,7 +183,7 @@ fn of_two_previous_digests_the_earlier_one_is_refused_once_the_later_one_was_ser
 #[test]
 fn nothing_is_judged_before_all_first_lists_are_complete() {
     let good = document(&[1]);
-    let mut index = Index::of(&[Scope::Cluster]);
+    let mut index = Index::of(&[Scope::Cluster], consent());
     assert_eq!(index.signing_keys(everything(vec![signing_key("a", 1, &json!({}))])), []);
     // Without its KeySet this looks like a retained document, whose revision is what an annotation says.
     assert_eq!(index.config_maps(everything(vec![config_map("a", "99", &good)])), []);
@@ -265,7 +265,7 @@ fn a_new_list_means_that_everything_else_is_gone() {
 fn a_list_of_one_namespace_says_nothing_of_another() {
     let good = document(&[1]);
     let (auth, other) = (Scope::Namespace("auth".into()), Scope::Namespace("other".into()));
-    let mut seen = Seen { index: Index::of(&[auth.clone(), other.clone()]), last: None };
+    let mut seen = Seen { index: Index::of(&[auth.clone(), other.clone()], consent()), last: None };
     for scope in [&auth, &other] {
         assert!(!seen.index.is_complete());
         seen.note(|index| index.key_sets(Event::Listed(scope.clone(), Vec::new())));

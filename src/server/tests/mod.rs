@@ -1,6 +1,7 @@
 //! Tests of the server as a whole; those of one function are beside it.
 
 mod index;
+mod issuers;
 mod laws;
 mod public;
 mod report;
@@ -31,10 +32,16 @@ use super::{
 };
 use crate::{
     api::SigningKey,
+    issuer::Consent,
     jose::{Algorithm, Digest, JwkSet, PublicJwk},
     scope::Scope,
     telemetry::server::Metrics,
 };
+
+/// What the administrator gives to the namespace of most tests.
+fn consent() -> Consent {
+    Consent::of(vec!["login.example.com=auth,shop".parse().unwrap(), "*.id.example.com=auth".parse().unwrap()])
+}
 
 fn jwk(seed: u8) -> PublicJwk {
     PublicJwk::okp(Algorithm::EdDSA, &[seed; 32]).unwrap()
@@ -102,7 +109,7 @@ struct World {
 
 impl World {
     fn empty() -> Self {
-        let mut world = Self { index: Index::of(&[Scope::Cluster]), store: Arc::default() };
+        let mut world = Self { index: Index::of(&[Scope::Cluster], consent()), store: Arc::default() };
         world.index.key_sets(everything(Vec::new()));
         world.index.config_maps(everything(Vec::new()));
         world.index.signing_keys(everything(Vec::new()));
@@ -140,10 +147,20 @@ async fn listen(store: Arc<Store>, tls: Option<Arc<Tls>>, limits: Limits) -> Lis
 }
 
 async fn request(address: SocketAddr, method: Method, path: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
+    request_to(address, method, "test", path, headers).await
+}
+
+async fn request_to(
+    address: SocketAddr,
+    method: Method,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Response<Bytes> {
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (mut requests, connection) = handshake(stream).await.unwrap();
     tokio::spawn(connection);
-    let mut request = Request::builder().method(method).uri(path).header("host", "test");
+    let mut request = Request::builder().method(method).uri(path).header("host", host);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

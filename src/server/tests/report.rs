@@ -101,7 +101,7 @@ fn a_set_that_is_gone_is_remembered_without_a_key() {
     let mut world = World::empty();
     let now = Instant::now();
     world.publish_at("a", 7, &document(&[1]), now);
-    let gone = Change { name: Name::new("auth", "a"), answer: Answer::Unknown, refusal: None };
+    let gone = Change { name: Name::new("auth", "a"), answer: Answer::Unknown, refusal: None, issuer: None };
     world.store.apply(vec![gone], || now);
     let set = world.store.ages(&world.store.answers(), now).remove("auth/a").unwrap();
     assert_eq!((set.revision, set.keys.len()), (7, 0));
