@@ -217,7 +217,8 @@ fn next_transition(view: &View<'_>) -> Option<NextTransition> {
         let message = format!("{} is revoked; signers may still use it until then", key.name);
         Some(transition(TransitionAction::Revoke, key, Some(time), Guard::SignerReload, message))
     });
-    let rolling = rollout::waiting(view).map(|(key, switched, message)| {
+    let rolling = rollout::waiting(view).filter(|(key, ..)| key.is_revoked() || !view.is_held(key));
+    let rolling = rolling.map(|(key, switched, message)| {
         let (action, promised) = if key.is_revoked() {
             (TransitionAction::Revoke, Some(after(switched, view.contract.reload_lag)))
         } else {
