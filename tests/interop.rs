@@ -308,6 +308,7 @@ async fn every_file_is_read_by_others() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
 async fn the_signer_in_go_follows_a_swap_at_once() {
     let fixture = Fixture::new("swaps-go").await;
     if let Some(go) = Interpreter::go(&fixture.directory) {

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{Forecast, Step};
-use crate::api::{Lifecycle, Origin, SigningKeyStatus};
+use crate::api::{Lifecycle, Origin, RolloutTarget, SigningKeyStatus};
 use crate::jose::{Algorithm, Digest, Family, JwkError, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
-    Clock, ConfigMapContent, Effect, Event, Fence, Key, Observed, Ownership, Pass, PassState, Plan, Pods, PrivateHalf,
-    Provenance, Published, Replica, ServedKeys, Signer, SignerContent, SignerRecord, SignerSecret, Workload, plan,
+    Clock, ConfigMapContent, Effect, Event, Fence, Key, Mark, Observed, Ownership, Pass, PassState, Plan, Pods,
+    PrivateHalf, Provenance, Published, Replica, ServedKeys, Signer, SignerContent, SignerRecord, SignerSecret,
+    Workload, plan,
 };
 
 /// Everything that a plan looks at, and what became of its writes.
@@ -141,12 +142,7 @@ impl World {
                 self.observed.keys = kept;
                 self.pruned.extend::<Vec<Key>>(pruned);
             }
-            Effect::MarkWorkload { target, uid, mark } => {
-                let marked = self.observed.targets.iter_mut().filter(|it| it.entry == target);
-                marked.for_each(|it| {
-                    it.workload = Workload::Found { uid: uid.clone(), mark: Some(mark.clone()), pods: Pods::Current };
-                });
-            }
+            Effect::MarkWorkload { target, uid, mark } => self.mark(&target, &uid, &mark),
             Effect::RecordOwnership { key, .. } => {
                 if let Some(key) = self.named(&key) {
                     key.ownership = Ownership::AsWanted;
@@ -158,6 +154,13 @@ impl World {
     fn store_status(&mut self, plan: &Plan, events: &mut Vec<Event>) {
         self.observed.key_set.status = plan.status.clone();
         events.extend(plan.events.iter().cloned());
+    }
+
+    /// Its Pods start anew at once: how long that takes nobody knows.
+    fn mark(&mut self, target: &RolloutTarget, uid: &str, mark: &Mark) {
+        for it in self.observed.targets.iter_mut().filter(|it| it.entry == *target) {
+            it.workload = Workload::Found { uid: uid.to_owned(), mark: Some(mark.clone()), pods: Pods::Current };
+        }
     }
 
     fn write_signer(&mut self, record: SignerRecord) {

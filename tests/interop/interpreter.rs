@@ -49,8 +49,7 @@ impl Interpreter {
             let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
             run(Command::new("npm").args(npm).current_dir(home))
         })?;
-        const SCRIPTS: &[&str] = &["discover.mjs", "files.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
-        let directory = scripts(directory.join("node"), SCRIPTS);
+        let directory = scripts(directory.join("node"), NODE);
         std::os::unix::fs::symlink(installed.join("node_modules"), directory.join("node_modules")).unwrap();
         Some(Self { program: Some("node".into()), directory, authority: None })
     }
@@ -142,6 +141,7 @@ fn installed(name: &str, pins: &str, commands: Commands<'_>, install: impl Fn(&P
 }
 
 /// What is run in Python.
+const NODE: &[&str] = &["discover.mjs", "files.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
 const PYTHON: &[&str] = &["signer.py", "sign.py", "verify.py", "files.py", "assertion.py", "assertion_for.py"];
 
 /// Command lines that work where a language is installed.
