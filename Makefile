@@ -14,14 +14,21 @@ TARGET ?= import
 VALUES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test docs reference image chart manifests lint audit fuzz mutants crds tools flux checks cluster cluster-up cluster-down node node-up node-ingress \
-  node-down node-packages e2e demo soak model bench
+.PHONY: help build test docs reference image chart manifests lint audit fuzz mutants crds pictures tools flux checks cluster cluster-up cluster-down node \
+  node-up node-ingress node-down node-packages browser-packages e2e demo soak model bench krew
 
 help: ## Explain every target.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the binary keyset, as a release has it.
 	cargo build --release --locked
+
+krew: ## Pack kubectl-keyset for krew, for this machine; krew/release.sh then writes the manifest of a release.
+	cargo build --release --locked --bin kubectl-keyset
+	@os=$$(uname -s | tr A-Z a-z); arch=$$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/'); \
+	archive=target/krew/kubectl-keyset-$$os-$$arch.tar.gz; mkdir -p target/krew/root; \
+	cp target/release/kubectl-keyset krew/kubectl_complete-keyset LICENSE target/krew/root; \
+	tar -C target/krew/root -czf $$archive kubectl-keyset kubectl_complete-keyset LICENSE; echo $$archive
 
 image: ## Write target/image/keyset.tar, an OCI archive of the static binary; IMAGE=name:tag names it.
 	@sh tools/image/build.sh
@@ -61,6 +68,9 @@ audit: ## Ask the advisory database about the dependencies; needs the network.
 
 crds: ## Write crds/*.yaml from the Rust types.
 	UPDATE_CRDS=1 cargo test --locked --test crds committed
+
+pictures: ## Write docs/timeline.svg, as the plugin draws it.
+	UPDATE_PICTURES=1 cargo test --locked --lib plugin::timeline
 
 chart: crds ## Write the chart's CRDs and its table of values.
 	UPDATE_VALUES=1 cargo test --locked --test values
@@ -107,6 +117,10 @@ node-down: ## End the node that node-up started.
 node-packages: ## Install the Debian packages that a node needs; root only.
 	apt-get update -qq
 	apt-get install -qq -y --no-install-recommends runc containernetworking-plugins iptables nftables conntrack iproute2 openssl procps python3-pip
+
+browser-packages: ## Install the browser that the test of the pictures opens; root only.
+	apt-get update -qq
+	apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core
 
 e2e: ## Install the chart on a real node, and rotate, roll, kill and uninstall under traffic; Linux and root, or E2E_KUBECONFIG.
 	@bash tools/e2e/run.sh

@@ -285,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn docs_issuers_md_shows_what_is_served() {
+        let page = include_str!("../docs/issuers.md");
+        let block = |begin: &str| page.split(begin).nth(1).unwrap().split("```").next().unwrap();
+        let url = block("    issuer: ").split_whitespace().next().unwrap();
+        let shown: serde_json::Value = serde_json::from_str(block("```json\n")).unwrap();
+        let served = issuer(url).metadata(&BTreeSet::from([Algorithm::RS256]));
+        assert_eq!(shown, serde_json::from_str::<serde_json::Value>(&served).unwrap());
+    }
+
+    #[test]
     fn nothing_is_granted_by_default() {
         assert!(!Consent::default().covers(&issuer("https://login.example.com"), "auth"));
     }

@@ -44,6 +44,11 @@ fn config_map_document() {
 }
 
 #[test]
+fn token() {
+    run("token", targets::token);
+}
+
+#[test]
 fn duration() {
     run("duration", targets::duration);
 }

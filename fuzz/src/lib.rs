@@ -7,10 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use keyset_operator::api::Duration;
 use keyset_operator::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 use keyset_operator::key_material::{KeyPair, SecretData};
+use keyset_operator::plugin::verify::{Expectations, ServedSet, verify};
 use serde_json::Value;
 
 /// The content of a Key Secret: private.pem, private.jwk, kid and alg, with a zero octet between them.
@@ -81,6 +83,36 @@ pub fn config_map_document(data: &[u8]) {
             read_document(set.to_json().as_bytes(), &set);
         }
         Err(error) => quotes_nothing_private(&error.to_string(), data),
+    }
+}
+
+/// A token and the set that it is held against: a line each for header, payload and the text of the signature, and the
+/// rest is the set.
+pub fn token(data: &[u8]) {
+    let parts: Vec<&[u8]> = data.splitn(4, |octet| *octet == b'\n').collect();
+    let [header, payload, signature, set] = parts[..] else { return };
+    let Ok(set) = ServedSet::parse(set) else { return };
+    let encoded = [header, payload].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+    let expected = Expectations { audiences: vec!["orders".to_owned()], ..Expectations::default() };
+    let judged = |token: &str| {
+        let verdict = verify(token, &set, &expected, Timestamp::from_second(1_800_000_000).unwrap());
+        let names: BTreeSet<&str> = verdict.checks.iter().map(|check| check.name).collect();
+        assert_eq!(names.len(), verdict.checks.len(), "a check is told twice");
+        let told: String = verdict.checks.iter().map(|check| check.explanation.as_str()).collect();
+        let is_obeyed = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        assert!(!told.contains(is_obeyed), "{told:?}");
+        verdict.is_valid()
+    };
+    let signature = String::from_utf8_lossy(signature);
+    let _ = judged(&String::from_utf8_lossy(header));
+    if judged(&format!("{encoded}.{signature}")) {
+        let header: Value = serde_json::from_slice(header).unwrap();
+        assert!(header["alg"].as_str().unwrap().parse::<Algorithm>().is_ok(), "{header}");
+        let claims: Value = serde_json::from_slice(payload).unwrap();
+        assert!(claims["aud"].to_string().contains("\"orders\""), "{claims}");
+        let other = [payload, b" "].concat();
+        let other = format!("{}.{}", encoded.split_once('.').unwrap().0, URL_SAFE_NO_PAD.encode(other));
+        assert!(!judged(&format!("{other}.{signature}")), "the signature is not of this payload");
     }
 }
 

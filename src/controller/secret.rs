@@ -28,7 +28,7 @@ pub(crate) struct Secret {
 
 impl Secret {
     /// A Secret to be written.
-    pub(super) fn new(metadata: ObjectMeta, immutable: Option<bool>, data: SecretData) -> Self {
+    pub(crate) fn new(metadata: ObjectMeta, immutable: Option<bool>, data: SecretData) -> Self {
         Self { api_version: api_version(), kind: kind(), metadata, immutable, data }
     }
 }

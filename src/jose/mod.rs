@@ -12,6 +12,7 @@ mod json;
 mod jwk;
 mod jwk_set;
 mod key_id;
+mod pem;
 mod point;
 mod signature;
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +27,20 @@ pub struct SecretData(BTreeMap<String, Entry>);
 struct Entry(Zeroizing<Vec<u8>>);
 
 impl SecretData {
+    /// The content of a file as the only entry. The buffer is as large as the file, so that no part is left behind.
+    pub fn read(name: &str, path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        if length > LARGEST_FILE {
+            return Err(io::Error::other("it is too large to be one private key"));
+        }
+        let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1));
+        file.read_to_end(&mut content)?;
+        let mut data = Self::default();
+        data.insert(name, content);
+        Ok(data)
+    }
+
     /// The names of the entries, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -95,3 +112,6 @@ impl Visitor<'_> for Base64 {
         STANDARD.decode(text).map(|octets| Entry(Zeroizing::new(octets))).map_err(|_| E::custom("not standard base64"))
     }
 }
+
+/// In octets: an RSA key of 8192 bits as PEM has 6500.
+const LARGEST_FILE: u64 = 64 << 10;

@@ -51,6 +51,27 @@ fn every_algorithm_survives_the_way_through_a_secret() {
 }
 
 #[test]
+fn the_public_half_is_the_same_pem_from_either_side() {
+    for algorithm in Algorithm::ALL {
+        let pair = pair(algorithm);
+        let data = pair.signer_secret_data(&[]).unwrap();
+        assert_eq!(pair.public_jwk().to_pem().unwrap(), text(&data, secret::PUBLIC_PEM), "{algorithm}");
+    }
+}
+
+#[test]
+fn a_file_is_read_as_one_entry_and_only_if_it_can_be_a_key() {
+    let path = std::env::temp_dir().join(format!("keyset-read-{}", std::process::id()));
+    std::fs::write(&path, "a key").unwrap();
+    let data = SecretData::read("key", &path).unwrap();
+    assert_eq!((data.names().collect::<Vec<_>>(), text(&data, "key").as_str()), (vec!["key"], "a key"));
+    std::fs::write(&path, vec![b'a'; 70_000]).unwrap();
+    let large = SecretData::read("key", &path).unwrap_err().to_string();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(large, "it is too large to be one private key");
+}
+
+#[test]
 fn the_entries_are_those_of_the_contract() {
     let pair = pair(Algorithm::ES256);
     let key = pair.key_secret_data().unwrap();

@@ -22,6 +22,7 @@ mod external;
 mod import;
 mod ledger;
 mod observed;
+mod pending;
 mod pin;
 mod plan;
 mod publication;
@@ -47,6 +48,7 @@ pub use observed::{
     PassState, Pods, PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Target,
     Witness, Workload,
 };
+pub use pending::{Check, Pending, Term, pending};
 pub use plan::plan;
 pub use restore::sought;
 

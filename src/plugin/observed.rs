@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
@@ -20,13 +21,13 @@ use crate::controller::{Secret, fence, imported, look, ownership, published};
 use crate::forecast::made_up;
 use crate::jose::KeyId;
 use crate::lifecycle::{
-    Clock, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Pods, PrivateHalf, Published, Signer,
-    SignerContent, SignerSecret, Target, Workload,
+    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Pass, PassState, Pods,
+    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Target, Workload,
 };
 
 /// What belongs to a KeySet, as it was read.
 pub(super) struct Objects {
-    signing_keys: Vec<SigningKey>,
+    pub(super) signing_keys: Vec<SigningKey>,
     config_map: Option<ConfigMap>,
     /// The issuer that the status is about.
     live_issuer: Option<String>,
@@ -124,6 +125,28 @@ impl Objects {
                 None
             }
         }
+    }
+}
+
+/// The latest look at the replicas, as the status tells of it.
+pub(super) fn told_pass(observed: &Observed, now: Timestamp) -> Pass {
+    let status = &observed.key_set.status;
+    let published = status.conditions.iter().find(|it| it.r#type == condition::PUBLISHED);
+    let served = match &observed.published {
+        Published::Ours(ConfigMapContent { digest: Some(digest), set: Some(set), .. }) => Some(ServedKeys {
+            key_set_uid: status.observed_uid.clone(),
+            revision: status.publication.as_ref().and_then(|it| it.revision).unwrap_or_default(),
+            digest: digest.clone(),
+            ages: set.keys().iter().map(|jwk| (jwk.kid().clone(), None)).collect(),
+        }),
+        _ => None,
+    };
+    let replica = Replica { endpoint: "every replica".to_owned(), served };
+    match published {
+        Some(it) if it.status != ConditionStatus::True => {
+            Pass { time: now, state: PassState::Incomplete(it.message.clone()), replicas: Vec::new() }
+        }
+        _ => Pass { time: now, state: PassState::Complete, replicas: vec![replica] },
     }
 }
 

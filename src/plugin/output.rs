@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::error::Error;
+use crate::api::Duration;
 
 /// What a verb found out. `Display` is for people; it may have colours, which only a terminal is shown.
 pub(super) trait Report: Serialize + Display {}
@@ -25,14 +26,24 @@ pub(super) enum Format {
     Json,
     /// For programs
     Yaml,
+    /// A picture (timeline)
+    Svg,
+    /// A page with a picture (timeline)
+    Html,
 }
 
 impl Format {
+    /// Whether it is drawn: only a verb that has something to draw knows it.
+    pub(super) fn is_picture(self) -> bool {
+        matches!(self, Self::Svg | Self::Html)
+    }
+
     pub(super) fn print(self, report: &impl Report) -> Result<(), Error> {
         let text = match self {
             Self::Table => report.to_string(),
             Self::Json => serde_json::to_string_pretty(report).map_err(|error| Error::Io(error.to_string()))? + "\n",
             Self::Yaml => serde_saphyr::to_string(report).map_err(|error| Error::Io(error.to_string()))?,
+            Self::Svg | Self::Html => return Err(Error::Refused(NO_PICTURE.to_owned())),
         };
         print(&text)
     }
@@ -45,6 +56,13 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Error::output),
     }
+}
+
+/// How wide the answer may be.
+pub(super) fn columns() -> usize {
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    asked.or_else(seen).unwrap_or(USUAL_COLUMNS).clamp(LEAST_COLUMNS, MOST_COLUMNS)
 }
 
 /// Columns as wide as their widest cell, in kubectl's manner. The last one may be of any length.
@@ -122,6 +140,11 @@ pub(super) fn relative(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A time to come as it stands in a sentence: `at 2026-01-01T00:00:00Z (in 3h)`; one that has come is `at once`.
+pub(super) fn moment(time: Timestamp, now: Timestamp) -> String {
+    if time <= now { "at once".to_owned() } else { format!("at {time} ({})", relative(time, now)) }
+}
+
 /// A length by its two largest units, as kubectl shows ages: `29d23h`, `1h5m`, `40s`.
 pub(super) fn length(length: SignedDuration) -> String {
     let seconds = length.as_secs().unsigned_abs();
@@ -135,7 +158,23 @@ pub(super) fn length(length: SignedDuration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// A length like `60d`, `36h`, `1h30m` or `90s`, up to ten years.
+pub(super) fn parse_length(text: &str) -> Result<SignedDuration, String> {
+    let refused = || format!("{text:?} is not a length like 60d, 36h or 90s");
+    let length = match text.strip_suffix('d') {
+        Some(days) => SignedDuration::from_hours(24 * days.parse::<u16>().map(i64::from).map_err(|_| refused())?),
+        None => text.parse::<Duration>().map_err(|_| refused())?.length(),
+    };
+    if length > SignedDuration::ZERO && length <= LONGEST { Ok(length) } else { Err(refused()) }
+}
+
+/// What a verb without a picture says of one.
+pub(super) const NO_PICTURE: &str = "this verb draws nothing: -o svg and -o html are for timeline";
+const USUAL_COLUMNS: usize = 80;
+const LEAST_COLUMNS: usize = 60;
+const MOST_COLUMNS: usize = 240;
 const GAP: usize = 3;
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3660);
 
 #[cfg(test)]
 mod tests {
@@ -148,6 +187,15 @@ mod tests {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let at = |seconds| relative(now + SignedDuration::from_secs(seconds), now);
         assert_eq!([0, 90, -3600].map(at), ["now", "in 1m30s", "1h ago"]);
+    }
+
+    #[test]
+    fn lengths_are_read_as_people_write_them() {
+        assert_eq!(parse_length("60d"), Ok(SignedDuration::from_hours(1440)));
+        assert_eq!(parse_length("1h30m"), Ok(SignedDuration::from_mins(90)));
+        for text in ["", "0d", "0s", "-1d", "99999d", "d", "1.5d", "tomorrow"] {
+            assert!(parse_length(text).is_err(), "{text}");
+        }
     }
 
     #[test]

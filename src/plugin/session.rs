@@ -31,7 +31,7 @@ pub(super) struct Global {
     impersonate: Option<String>,
     /// Format of the answer
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
-    output: Format,
+    pub(super) output: Format,
 }
 
 /// One run of a verb.
@@ -42,7 +42,7 @@ pub(super) struct Session {
     /// When the verb began: what it tells is as of then.
     pub(super) now: Timestamp,
     config: Config,
-    format: Format,
+    pub(super) format: Format,
 }
 
 impl Global {
@@ -84,12 +84,17 @@ impl Session {
 
     /// The KeySet of that name in the namespace of the session.
     pub(super) async fn key_set(&self, name: &str) -> Result<KeySet, Error> {
-        let missing = || Error::NotFound { kind: "KeySet", name: name.to_owned(), namespace: self.namespace.clone() };
-        match self.key_sets().get(name).await {
-            Ok(key_set) => Ok(key_set),
+        self.key_sets().get(name).await.map_err(|error| self.absent(name, error))
+    }
+
+    /// What the API server said of the KeySet of that name.
+    pub(super) fn absent(&self, name: &str, error: kube::Error) -> Error {
+        match error {
             // Without the CRD the path itself is unknown, and no object is named.
-            Err(kube::Error::Api(status)) if status.code == 404 && names(&status, name) => Err(missing()),
-            Err(error) => Err(Error::api(error)),
+            kube::Error::Api(status) if status.code == 404 && names(&status, name) => {
+                Error::NotFound { kind: "KeySet", name: name.to_owned(), namespace: self.namespace.clone() }
+            }
+            error => Error::api(error),
         }
     }
 }

@@ -243,7 +243,7 @@ fn state_style(state: KeyState) -> anstyle::Style {
 }
 
 /// A step as people say it.
-fn word(action: TransitionAction) -> &'static str {
+pub(super) fn word(action: TransitionAction) -> &'static str {
     match action {
         TransitionAction::Generate => "generate",
         TransitionAction::Publish => "publish",

@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// KeySet whose active key signs
     #[arg(value_name = "NAME")]
     name: String,
-    /// Value of iss
+    /// Value of iss [default: the issuer of the KeySet, if it has one]
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
     /// Value of aud; repeat it for more
@@ -75,9 +75,11 @@ impl Arguments {
             [one] => Some(json!(one)),
             several => Some(json!(several)),
         };
-        let named = [("iss", self.issuer.as_ref().map(|it| json!(it))), ("aud", audience)];
-        let named = named.into_iter().chain([("sub", self.subject.as_ref().map(|it| json!(it)))]);
-        let named = named.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let own =
+            || key_set.spec.publication.issuer.as_ref().filter(|_| self.claim.iter().all(|(name, _)| name != "iss"));
+        let issuer = self.issuer.as_ref().or_else(own).map(|it| json!(it));
+        let named = [("iss", issuer), ("aud", audience), ("sub", self.subject.as_ref().map(|it| json!(it)))];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         for (name, value) in named.chain(self.claim.iter().cloned()) {
             if claims.contains_key(&name) {
                 return Err(Error::Refused(format!("the claim {name:?} is set twice, or not by --claim")));

@@ -224,6 +224,7 @@ impl Index {
 
     fn rank(&self, name: &Name) -> Rank {
         match self.key_sets.objects.get(name) {
+            Some(Some(claim)) if claim.accepted.is_empty() => Rank::Fresh(claim.created),
             Some(claim) => Rank::Living(claim.as_ref().and_then(|claim| claim.created)),
             None => Rank::Retained,
         }

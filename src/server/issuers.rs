@@ -1,8 +1,8 @@
 //! Which set is at which issuer's URL: the consent of the administrator, and who came first, judged here once more.
 //!
 //! Invariants: without consent for its namespace nobody has an issuer, whatever a status says; of two that want one, the
-//! KeySet that was made first has it, and one whose KeySet is gone comes after every living one; a path that is another
-//! set's on every host stays that set's, unless the issuer came first.
+//! KeySet that was made first has it, and one whose KeySet is gone comes after every living one that has something to serve;
+//! a path that is another set's on every host stays that set's, unless the issuer came first.
 
 use std::collections::HashMap;
 
@@ -25,6 +25,8 @@ pub(super) enum Rank {
     Living(Option<Timestamp>),
     /// A set whose KeySet is gone.
     Retained,
+    /// A KeySet that was made then, and has accepted nothing yet.
+    Fresh(Option<Timestamp>),
 }
 
 /// What comes of a wish.
@@ -72,7 +74,7 @@ fn yields(wish: &Wish<'_>, rank: impl Fn(&Name) -> Option<Rank>) -> bool {
     let other = Name::new(namespace, name);
     match rank(&other).filter(|_| other != *wish.name) {
         Some(Rank::Retained) => true,
-        Some(living) => (living, &other) < (wish.rank, wish.name),
+        Some(rank) => (rank, &other) < (wish.rank, wish.name),
         None => false,
     }
 }

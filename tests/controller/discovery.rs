@@ -5,7 +5,6 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::Arc,
 };
 
@@ -57,17 +56,16 @@ impl Trust {
         Self { authority, certificate, key: write("tls.key", server_key.serialize_pem()), directory }
     }
 
-    /// Structured authentication (Kubernetes 1.34, v1): JSON is YAML.
+    /// Structured authentication as the document shows it, for this issuer.
     fn authentication(&self, issuer: &str) -> String {
-        let authority = fs::read_to_string(&self.authority).unwrap();
-        let config = json!({
-            "apiVersion": "apiserver.config.k8s.io/v1",
-            "kind": "AuthenticationConfiguration",
-            "jwt": [{
-                "issuer": { "url": issuer, "certificateAuthority": authority, "audiences": [AUDIENCE] },
-                "claimMappings": { "username": { "claim": "sub", "prefix": "keyset:" } },
-            }],
-        });
+        let page = include_str!("../../docs/issuers.md");
+        let shown = page.split("```yaml\n# --authentication-config\n").nth(1).unwrap().split("```").next().unwrap();
+        let mut config: Value = serde_yaml::from_str(shown).unwrap();
+        let expected = config["jwt"][0]["issuer"].as_object_mut().unwrap();
+        assert_eq!(expected["audiences"], json!([AUDIENCE]));
+        expected["url"] = json!(issuer);
+        expected["certificateAuthority"] = json!(fs::read_to_string(&self.authority).unwrap());
+        // JSON is YAML.
         let path = self.directory.join("authentication.yaml");
         fs::write(&path, config.to_string()).unwrap();
         format!("--authentication-config={}", path.display())
@@ -94,36 +92,35 @@ async fn go_oidc_openid_client_and_kube_apiserver_need_nothing_but_the_issuer() 
     rig.start_controller();
     rig.apply(json!({ "tokens": { "maxLifetime": "60s" }, "publication": { "issuer": issuer } })).await;
     let first = rig.until_settled().await;
-    let (go, node) = (built_go_client(&trust), Interpreter::node(&trust.directory));
-    let node = node.map(|node| node.trusting(&trust.authority));
-    everybody_takes(&trust, &cluster, &issuer, &token(&first, &issuer), &go, node.as_ref()).await;
+    let trusting = |client: Option<Interpreter>| client.map(|client| client.trusting(&trust.authority));
+    let clients = [
+        (trusting(Interpreter::go_oidc(&trust.directory)), "oidc", &["alice"][..]),
+        (trusting(Interpreter::node(&trust.directory)), "discover.mjs", &["oidc alice", "oauth2 alice"]),
+    ];
+    everybody_takes(&clients, &cluster, &issuer, &token(&first, &issuer)).await;
 
     rig.rotate().await;
     let second = until("a rotation", async || rig.signer().await.filter(|now| now.term > first.term)).await;
-    everybody_takes(&trust, &cluster, &issuer, &token(&second, &issuer), &go, node.as_ref()).await;
+    everybody_takes(&clients, &cluster, &issuer, &token(&second, &issuer)).await;
     let stranger = token(&second, "https://localhost/other");
     assert_eq!(user(&cluster, &stranger).await, None, "an issuer that is not configured");
     drop(server);
     rig.finish_by(Clock::of(2, 63)).await;
 }
 
-async fn everybody_takes(
-    trust: &Trust,
-    cluster: &Cluster,
-    issuer: &str,
-    token: &str,
-    go: &Path,
-    node: Option<&Interpreter>,
-) {
+/// A client, if there is one, its script, and what that says to a token that it takes.
+type Client<'a> = (Option<Interpreter>, &'a str, &'a [&'a str]);
+
+async fn everybody_takes(clients: &[Client<'_>], cluster: &Cluster, issuer: &str, token: &str) {
     let question = json!({ "issuer": issuer, "audience": AUDIENCE, "token": token }).to_string();
-    assert_eq!(answer_of_go(go, trust, &question), "alice\n");
-    if let Some(node) = node {
-        let mut script = node.start("discover.mjs", Path::new("/nowhere"));
+    for (client, script, answer) in clients {
+        let Some(client) = client else { continue };
+        let mut script = client.start(script, Path::new("/nowhere"));
         script.give(&question);
-        assert_eq!(script.finish(), ["oidc alice", "oauth2 alice"]);
+        assert_eq!(script.finish(), *answer);
     }
     // The API server looks for an issuer that was not there at its start every ten seconds.
-    until("a user", async || user(cluster, token).await.filter(|user| user == "keyset:alice")).await;
+    until("a user", async || user(cluster, token).await.filter(|user| user == "login:alice")).await;
 }
 
 /// What `kubectl auth whoami` says to that token.
@@ -140,23 +137,4 @@ fn token(signer: &Signer, issuer: &str) -> String {
     let now = get_current_timestamp();
     let claims: Value = json!({ "iss": issuer, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 60 });
     jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_pem(&pem).unwrap()).unwrap()
-}
-
-fn built_go_client(trust: &Trust) -> PathBuf {
-    let binary = trust.directory.join("oidc");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/oidc");
-    let mut go = Command::new("go");
-    let built = go.args(["build", "-o"]).arg(&binary).arg(".").current_dir(source).env("CGO_ENABLED", "0").status();
-    assert!(built.expect("Go is not installed").success(), "the client in Go does not build, see above");
-    binary
-}
-
-fn answer_of_go(go: &Path, trust: &Trust, question: &str) -> String {
-    let input = trust.directory.join("question");
-    fs::write(&input, question).unwrap();
-    let mut command = Command::new(go);
-    command.env("SSL_CERT_FILE", &trust.authority).stdin(fs::File::open(input).unwrap()).stderr(Stdio::inherit());
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "go-oidc refuses, see above");
-    String::from_utf8(output.stdout).unwrap()
 }

@@ -242,6 +242,10 @@ impl Flux {
         self.look_again().await;
         let key_set = self.rig.get("keysets", SET).await.unwrap();
         assert!(key_set["spec"]["rotation"]["after"].is_null(), "Flux lets it stand: {key_set}");
+        // What the plugin writes is none of Flux's.
+        self.rig.kubectl_keyset(&["rotate", SET, "--at", "2099-01-01T00:00:00Z"]).ok();
+        self.look_again().await;
+        self.rig.kubectl_keyset(&["rotate", SET, "--cancel"]).ok();
         self.stays(&signer).await;
     }
 

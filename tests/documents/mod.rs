@@ -172,6 +172,13 @@ pub(crate) const NOWHERE: &[(&str, &str, &str)] = &[
     ("docs/install.md", "make image", "it takes minutes, and `make e2e` does it"),
     ("docs/install.md", "skopeo copy ", "it needs a registry"),
     ("docs/install.md", "ctr ", "it needs a node; `make e2e` imports the image in the same way"),
+    ("docs/issuers.md", "curl ", "it needs a name and a certificate; tests/controller/discovery.rs has both"),
+    (
+        "docs/issuers.md",
+        "# --authentication-config",
+        "a file of kube-apiserver's; tests/controller/discovery.rs starts one with its like",
+    ),
+    ("docs/issuers.md", "provider, err :=", "two lines of what tests/controller/discovery.rs runs"),
     ("docs/migration.md", "vault write ", "it needs a Vault"),
     ("docs/migration.md", "curl -s https://vault.example.com/", "it needs a Vault"),
     ("docs/quickstart.md", "make image", "as in docs/install.md"),

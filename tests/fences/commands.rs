@@ -128,7 +128,10 @@ impl Stage {
         let ports = free_ports();
         let mut stage = Self { cluster, directory, ports, kid: String::new(), processes: Vec::new() };
         for (name, process) in PROCESSES {
-            let command = stage.command("bash", &["-euc", &format!("{UNTIL_THERE}{process}")]);
+            let command = stage.command(
+                "bash",
+                &["-euc", &format!("{HELPERS}known keysets.keyset.dev signingkeys.keyset.dev; {process}")],
+            );
             stage.processes.push(stage.cluster.spawn(name, command).unwrap());
         }
         if !sitting.iter().any(installs) {
@@ -143,14 +146,8 @@ impl Stage {
 
     /// Runs it to its end; gives what it printed, or its complaint.
     fn run(&self, script: &str) -> Result<String, String> {
-        let mut text = PROLOGUE.to_owned();
-        for line in script.lines() {
-            if line.starts_with("helm install keyset") {
-                text += "helm uninstall keyset --namespace keyset-system --ignore-not-found >/dev/null\n";
-            }
-            text += &self.replace(line);
-            text += "\n";
-        }
+        let lines: Vec<String> = script.lines().map(|line| self.replace(line)).collect();
+        let text = format!("{PROLOGUE}{HELPERS}{}", lines.join("\n"));
         let mut command = self.command("timeout", &["180", "bash", "-euc", &text]);
         let output = tokio::task::block_in_place(|| command.output()).unwrap();
         let (said, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -207,7 +204,17 @@ const PROCESSES: [(&str, &str); 2] = [
         "exec keyset controller --admin-listen 127.0.0.1:0 --server-endpoint http://127.0.0.1:$ADMIN --lease-namespace keyset-system",
     ),
 ];
-const UNTIL_THERE: &str = "until kubectl wait --for=condition=Established crd/keysets.keyset.dev crd/signingkeys.keyset.dev; do sleep 0.3; done; ";
+/// `known` waits for CRDs. Each installation finds no other one, and is over when its kinds are known.
+const HELPERS: &str = r#"
+known() {
+  until kubectl wait --for=condition=Established $(printf 'crd/%s ' "$@") >/dev/null 2>&1; do sleep 0.3; done
+}
+helm() {
+  [ "$1" != install ] || command helm uninstall keyset --namespace keyset-system --ignore-not-found >/dev/null
+  command helm "$@"
+  [ "$1" != install ] || known keysets.keyset.dev signingkeys.keyset.dev
+}
+"#;
 const INSTALLED: &str = "
 helm install keyset charts/keyset --namespace keyset-system --create-namespace
 kubectl create namespace auth
@@ -218,7 +225,8 @@ kubectl wait --for=condition=Ready keyset/login keyset/payments -n auth --timeou
 const GIVEN: &[(&str, &str)] = &[
     (
         "docs/gitops.md",
-        "kubectl create namespace argocd; kubectl apply --server-side -f $APIS/application-crd.yaml -f $APIS/appproject-crd.yaml; kubectl wait --for=condition=Established crd/applications.argoproj.io crd/appprojects.argoproj.io",
+        "kubectl create namespace argocd; kubectl apply --server-side -f $APIS/application-crd.yaml -f $APIS/appproject-crd.yaml
+        known applications.argoproj.io appprojects.argoproj.io",
     ),
     ("docs/install.md", "kubectl create namespace auth; kubectl create namespace payments"),
     ("docs/migration.md", "kubectl create secret generic issuer-tls -n auth --from-literal=tls.key=old"),

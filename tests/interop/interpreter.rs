@@ -19,7 +19,7 @@ pub(crate) struct Interpreter {
     program: Option<PathBuf>,
     /// Where the scripts are, beside their libraries.
     directory: PathBuf,
-    /// A CA that Node trusts beside those that it has.
+    /// A CA that scripts trust: Node beside others, Go alone.
     authority: Option<PathBuf>,
 }
 
@@ -65,6 +65,19 @@ impl Interpreter {
         Some(Self { program: None, directory, authority: None })
     }
 
+    /// What Go makes of a relying party with go-oidc, as `oidc` in `directory`; `None` without Go.
+    pub(crate) fn go_oidc(directory: &Path) -> Option<Self> {
+        if !is_there("go", &[&["go", "version"]]) {
+            return None;
+        }
+        let (source, directory) =
+            (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/oidc"), directory.join("go"));
+        let mut go = Command::new("go");
+        go.args(["build", "-buildvcs=false", "-o"]).arg(directory.join("oidc")).arg(".");
+        run(go.env("CGO_ENABLED", "0").current_dir(source)).unwrap();
+        Some(Self { program: None, directory, authority: None })
+    }
+
     /// The same, with trust in what this CA signs.
     pub(crate) fn trusting(self, authority: &Path) -> Self {
         Self { authority: Some(authority.to_owned()), ..self }
@@ -80,7 +93,9 @@ impl Interpreter {
         command.env("KEYSET_DIR", mounted).env("PYTHONDONTWRITEBYTECODE", "1");
         // joserfc warns of the name EdDSA, which is the one that most verifiers know.
         command.env("PYTHONWARNINGS", "ignore");
-        command.envs(self.authority.iter().map(|authority| ("NODE_EXTRA_CA_CERTS", authority)));
+        for name in ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"] {
+            command.envs(self.authority.iter().map(|authority| (name, authority)));
+        }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Script { name: script, child, input, output }
@@ -141,8 +156,10 @@ fn installed(name: &str, pins: &str, commands: Commands<'_>, install: impl Fn(&P
 }
 
 /// What is run in Python.
-const NODE: &[&str] = &["discover.mjs", "files.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
 const PYTHON: &[&str] = &["signer.py", "sign.py", "verify.py", "files.py", "assertion.py", "assertion_for.py"];
+
+/// What is run in Node.
+const NODE: &[&str] = &["discover.mjs", "files.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
 
 /// Command lines that work where a language is installed.
 type Commands<'a> = &'a [&'a [&'a str]];

@@ -11,6 +11,7 @@ mod guards;
 mod issuers;
 mod laws;
 mod losses;
+mod pending;
 mod pins;
 mod publications;
 mod records;

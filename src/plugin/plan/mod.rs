@@ -18,7 +18,7 @@ use self::edit::{Change, Edit, Judged};
 use self::foretold::{Foretold, foretold};
 use self::moves::{Move, moves};
 use super::observed::{Objects, Seen};
-use super::output::{BAD, Cell, DOUBTFUL, GOOD, QUIET, STRONG, Table, relative};
+use super::output::{self, BAD, Cell, DOUBTFUL, GOOD, QUIET, STRONG, Table, relative};
 use super::session::Session;
 use super::status::is_alarm;
 use super::{Answer, Error, Outcome};
@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", requires = "filename")]
     field_manager: Option<String>,
     /// How far to look ahead, such as 45d or 12h [default: one rotation, until its key has left]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = output::parse_length)]
     until: Option<SignedDuration>,
 }
 

@@ -37,9 +37,9 @@ pub(super) struct Arguments {
     #[arg(value_name = "TOKEN")]
     token: String,
     /// Name of the verifier, one of which must be in aud; repeat it for more
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     audience: Vec<String>,
-    /// Issuer that iss must name
+    /// Issuer that iss must name [default: that of the KeySet, if it has one]
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
     /// Algorithm to allow; repeat it for more [default: those of the keys in the set]
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     /// What the token is about to be used for
     #[arg(long, value_enum, default_value_t)]
     purpose: Purpose,
-    /// KeySet that the token is said to be of: its issuer is asked for, and its maxLifetime held against the token
+    /// KeySet that the token is said to be of: it tells the issuer, and how long a token may live
     #[arg(long, value_name = "NAME")]
     keyset: Option<String>,
     #[command(flatten)]
@@ -85,7 +85,7 @@ pub(super) async fn run(global: &Global, arguments: &Arguments) -> Answered {
 fn expectations(arguments: &Arguments, key_set: Option<&KeySet>) -> Expectations {
     Expectations {
         algorithms: arguments.algorithm.clone(),
-        issuer: arguments.issuer.clone(),
+        issuer: arguments.issuer.clone().or_else(|| key_set?.spec.publication.issuer.clone()),
         audiences: arguments.audience.clone(),
         typ: arguments.typ.clone(),
         tolerance: arguments.clock_tolerance.length(),

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use k8s_openapi::api::core::v1::{Endpoints, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use super::{Said, tidy};
 use crate::{
     process::Process,
     proxy::Proxy,
-    rig::{Rig, SET},
+    rig::{Install, Rig, SET},
 };
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn verify_fetches_as_a_verifier_would() {
     let path = "/plugin-verify-web/pay/jwks.json";
 
     // HTTPS, with a CA of its own.
-    let (server, address) = tls_server(&rig).await;
+    let (server, address) = tls_server(&rig, &[]).await;
     let ca = rig.cluster.directory().join("plugin-verify-web-ca.pem");
     let url = format!("--url=https://{address}{path}");
     assert_eq!(verify(&[&url, "--ca-file", ca.to_str().unwrap()]).code, 0);
@@ -122,6 +122,40 @@ async fn verify_fetches_as_a_verifier_would() {
 }
 
 #[tokio::test]
+async fn verify_discovers_the_issuer_of_the_key_set() {
+    let consent = "--allow-issuer-host=127.0.0.1=plugin-verify-issuer";
+    let install = Install { flags: vec![consent.to_owned()], ..Install::default() };
+    let mut rig = Rig::installed(crate::cluster().await, "plugin-verify-issuer", install).await;
+    rig.start_controller();
+    let (_server, address) = tls_server(&rig, &[consent]).await;
+    let issuer = format!("https://{address}/payments");
+    rig.apply(json!({ "tokens": { "maxLifetime": "1h" }, "publication": { "issuer": issuer } })).await;
+    rig.until_settled().await;
+    let token = minted(&rig, &["--audience=orders"]);
+    let ca = format!("--ca-file={}", rig.cluster.directory().join("plugin-verify-issuer-ca.pem").display());
+    let verify = |token: &str| {
+        let said = rig.kubectl_keyset(&["verify", token, "--audience=orders", "--keyset", SET, &ca, "-o=json"]);
+        let answer: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+        (said.code, answer)
+    };
+    let (code, answer) = crate::until("the documents of the issuer", async || {
+        let said = rig.kubectl_keyset(&["verify", &token, "--audience=orders", "--keyset", SET, &ca]);
+        (said.code != 1).then(|| verify(&token))
+    })
+    .await;
+    assert_eq!((code, &answer["valid"]), (0, &json!(true)), "{answer}");
+    let told = |name: &str| {
+        let check = answer["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap();
+        check["explanation"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(told("source"), format!("the set is that of {issuer}/.well-known/jwks.json"));
+    assert_eq!(told("iss"), format!("it is \"{issuer}\""));
+    let (code, answer) = verify(&minted(&rig, &["--audience=orders", "--issuer=https://login.example.com"]));
+    assert_eq!((code, &answer["refusedFor"]), (3, &json!("iss")));
+    rig.finish_discreetly().await;
+}
+
+#[tokio::test]
 async fn verify_reaches_the_service_through_the_api_server() {
     let rig = Rig::start("plugin-verify-service").await;
     rig.apply(json!({ "tokens": { "maxLifetime": "1h" } })).await;
@@ -141,20 +175,7 @@ async fn verify_reaches_the_service_through_the_api_server() {
         return;
     };
     let server = rig.new_server("0.0.0.0:0", "127.0.0.1:0").await;
-    let port = server.public.port();
-    let service: Service = serde_json::from_value(json!({
-        "metadata": { "name": "keyset" }, "spec": { "ports": [{ "name": "http", "port": 80, "targetPort": port }] },
-    }))
-    .unwrap();
-    let endpoints: Endpoints = serde_json::from_value(json!({
-        "metadata": { "name": "keyset" },
-        "subsets": [{ "addresses": [{ "ip": host }], "ports": [{ "name": "http", "port": port }] }],
-    }))
-    .unwrap();
-    let services: Api<Service> = Api::namespaced(rig.client.clone(), &rig.namespace);
-    let all: Api<Endpoints> = Api::namespaced(rig.client.clone(), &rig.namespace);
-    services.create(&PostParams::default(), &service).await.unwrap();
-    all.create(&PostParams::default(), &endpoints).await.unwrap();
+    service_of(&rig, &host, server.public.port()).await;
     let said = crate::until("the Service", async || {
         let said = verify("plugin-verify-service/keyset");
         (said.code != 1).then_some(said)
@@ -175,6 +196,32 @@ async fn verify_reaches_the_service_through_the_api_server() {
     rig.finish_discreetly().await;
 }
 
+/// The Service `keyset`, whose only Pod is a server on this machine. The API server proxies to addresses of Pods alone.
+async fn service_of(rig: &Rig, host: &str, port: u16) {
+    let pod = json!({
+        "metadata": { "name": "server" },
+        "spec": { "automountServiceAccountToken": false, "containers": [{ "name": "server", "image": "none" }] },
+    });
+    crate::until("the account of the Pod", async || rig.get("serviceaccounts", "default").await).await;
+    rig.create("pods", &pod).await;
+    rig.patch("pods", "server/status", json!({ "status": { "podIP": host, "podIPs": [{ "ip": host }] } })).await;
+    let ports = json!([{ "name": "http", "port": 80, "targetPort": port }]);
+    rig.create("services", &json!({ "metadata": { "name": "keyset" }, "spec": { "ports": ports } })).await;
+    let slice: EndpointSlice = serde_json::from_value(json!({
+        "metadata": { "name": "keyset", "labels": { "kubernetes.io/service-name": "keyset" } },
+        "addressType": "IPv4",
+        "endpoints": [{
+            "addresses": [host],
+            "conditions": { "ready": true },
+            "targetRef": { "kind": "Pod", "namespace": rig.namespace, "name": "server" },
+        }],
+        "ports": [{ "name": "http", "port": port, "protocol": "TCP" }],
+    }))
+    .unwrap();
+    let slices: Api<EndpointSlice> = Api::namespaced(rig.client.clone(), &rig.namespace);
+    slices.create(&PostParams::default(), &slice).await.unwrap();
+}
+
 /// A token of the set, good for five minutes.
 fn minted(rig: &Rig, more: &[&str]) -> String {
     rig.kubectl_keyset(&[&["token", SET], more].concat()).ok().trim_end().to_owned()
@@ -192,7 +239,7 @@ fn with_input(rig: &Rig, arguments: &[&str], input: &str) -> Said {
 }
 
 /// A server with a certificate, whose CA is in `<namespace>-ca.pem`.
-async fn tls_server(rig: &Rig) -> (Process, SocketAddr) {
+async fn tls_server(rig: &Rig, more: &[&str]) -> (Process, SocketAddr) {
     let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let directory = rig.cluster.directory();
     let [certificate, key] = ["ca", "key"].map(|name| directory.join(format!("{}-{name}.pem", rig.namespace)));
@@ -206,6 +253,7 @@ async fn tls_server(rig: &Rig) -> (Process, SocketAddr) {
         &format!("--tls-cert={}", certificate.display()),
         &format!("--tls-key={}", key.display()),
     ];
+    let arguments = [&arguments, more].concat();
     let process = Process::start(&rig.cluster, &format!("{}-tls", rig.namespace), api.address, &arguments);
     let line = process.says("listening").await;
     let address = line["public"].as_str().unwrap().parse().unwrap();
