@@ -27,6 +27,8 @@ mod deletions;
 mod discovery;
 #[path = "controller/edits.rs"]
 mod edits;
+#[path = "controller/files.rs"]
+mod files;
 #[path = "controller/flux.rs"]
 mod flux;
 #[path = "controller/foreign.rs"]
@@ -67,6 +69,8 @@ mod rig;
 mod rights;
 #[path = "controller/rollback.rs"]
 mod rollback;
+#[path = "controller/rollouts.rs"]
+mod rollouts;
 #[path = "controller/verb_crashes.rs"]
 mod verb_crashes;
 #[path = "controller/verbs.rs"]

@@ -32,11 +32,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use interpreter::Interpreter;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, get_current_timestamp};
 use keyset_operator::{
-    api::KeySet,
+    api::{FileFormat, KeySet, SignerFile},
     jose::{Algorithm, Family, JwkSet},
     key_material::{Generator, KeyPair},
 };
@@ -278,6 +281,34 @@ async fn node_signs_and_verifies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_file_is_read_by_others() {
+    let fixture = Fixture::new("files").await;
+    let python = Interpreter::python(&fixture.directory).map(|python| (python, "files.py"));
+    let node = Interpreter::node(&fixture.directory).map(|node| (node, "files.mjs"));
+    let files = FileFormat::ALL.map(|format| SignerFile { format, name: Some(format.name().to_owned()) });
+    for issuer in fixture.issuers {
+        let secret = issuer.keys[0].signer_secret_data(&files).unwrap();
+        let entries = entries(&secret);
+        assert_eq!(entries["PublicPEM"], entries["public.pem"]);
+        let mounted = Mounted::new(fixture.directory.join(format!("files-{}", issuer.algorithm)), &entries);
+        let private = files.iter().filter(|file| file.format != FileFormat::PublicPem);
+        let private: Vec<_> = private.filter(|file| entries.contains_key(file.name())).collect();
+        assert_eq!(private.len(), if issuer.algorithm.family() == Family::Okp { 2 } else { 3 });
+        for (interpreter, script) in [&python, &node].into_iter().flatten() {
+            let mut script = interpreter.start(script, mounted.path());
+            for file in &private {
+                let path = mounted.path().join(file.name());
+                let jwk = file.format == FileFormat::PrivateJwk;
+                let public = script.ask(&json!({ "path": path, "jwk": jwk }).to_string());
+                let public = BASE64_STANDARD.decode(public).unwrap();
+                assert_eq!(public, entries["public.pem"], "{} {}", issuer.algorithm, file.name());
+            }
+            script.finish();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_signer_in_go_follows_a_swap_at_once() {
     let fixture = Fixture::new("swaps-go").await;
     if let Some(go) = Interpreter::go(&fixture.directory) {
@@ -391,7 +422,7 @@ fn schema_paths(schema: &Value) -> BTreeSet<String> {
 }
 
 fn signer_entries(key: &KeyPair) -> Entries {
-    entries(&key.signer_secret_data().unwrap())
+    entries(&key.signer_secret_data(&[]).unwrap())
 }
 
 /// A token signed with `private.pem`; `None` for an algorithm that jsonwebtoken does not know.

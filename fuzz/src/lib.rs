@@ -156,7 +156,7 @@ fn import_all(content: &[u8]) {
 /// The key as it is read back from its Secret, after a look at what is public of it.
 fn stored(pair: &KeyPair) -> KeyPair {
     print_and_read(pair.public_jwk());
-    let data = pair.signer_secret_data().unwrap();
+    let data = pair.signer_secret_data(&[]).unwrap();
     let json = serde_json::to_string(&data).unwrap();
     let data: SecretData = serde_json::from_str(&json).unwrap();
     let again = KeyPair::from_secret_data(&data).unwrap();

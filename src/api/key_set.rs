@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Duration, ExternalKey, HeldKey, ImportedKey, KeySetStatus, RevokedKey, names, rules, schema};
+use super::{Duration, ExternalKey, HeldKey, ImportedKey, KeySetStatus, RevokedKey, Signers, names, rules, schema};
 use crate::jose::{Algorithm, KeyId};
 
 /// spec is what the owner of the issuer wants.
@@ -219,26 +219,6 @@ pub struct Verifiers {
 impl Default for Verifiers {
     fn default() -> Self {
         Self { max_cache_age: Duration::from_hours(24) }
-    }
-}
-
-/// Signers says how signers read the active private key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Signers {
-    /// secretName names the Signer Secret. Absent means metadata.name + "-signing-key". Immutable,
-    /// absence included.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::object_name")]
-    pub secret_name: Option<String>,
-    /// maxReloadLag (L) bounds the time from a write of the Signer Secret to the last signature by
-    /// the old key.
-    pub max_reload_lag: Duration,
-}
-
-impl Default for Signers {
-    fn default() -> Self {
-        Self { secret_name: None, max_reload_lag: Duration::from_minutes(10) }
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Duration, schema};
+use super::{Condition, Duration, WorkloadKind, schema};
 use crate::jose::{Algorithm, Digest, KeyId};
 
 /// status is what the operator saw and did. Losing it costs time (the standby waits again), never
@@ -65,6 +65,10 @@ pub struct KeySetStatus {
     #[serde(rename = "unknownKeyIDEndTime", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub unknown_key_id_end_time: Option<Timestamp>,
+    /// rollouts are what was seen of spec.signers.rolloutTargets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"]))]
+    pub rollouts: Vec<RolloutStatus>,
     /// keys are the keys of the set, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -166,6 +170,8 @@ pub enum Guard {
     VerifierCaches,
     /// Signers may still use the old key.
     SignerReload,
+    /// Pods of a rollout target may still have the old key.
+    SignerRollout,
     /// Tokens of the key may still be valid.
     TokenExpiry,
     /// A rollback is still possible.
@@ -263,6 +269,11 @@ pub struct KeyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub retirement_time: Option<Timestamp>,
+    /// rolloutTime is since when no Pod of any rollout target has been seen to have this key, after another
+    /// one took over. Evidence: it is dropped when a target is added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub rollout_time: Option<Timestamp>,
     /// earliestRemovalTime is the promise until when the key stays published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
@@ -303,6 +314,23 @@ pub enum PrivateKeyState {
     None,
 }
 
+/// RolloutStatus is the latest rollout of one target that was seen to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// kind of the workload.
+    pub kind: WorkloadKind,
+    /// name of the workload.
+    #[schemars(schema_with = "schema::object_name")]
+    pub name: String,
+    /// term of the activation after which every Pod of it started.
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    pub term: i64,
+    /// completionTime is when that was first seen.
+    #[schemars(schema_with = "schema::time")]
+    pub completion_time: Timestamp,
+}
+
 /// RevocationStatus is how far one revocation is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -330,7 +358,7 @@ pub struct RevocationStatus {
 pub enum RevocationState {
     /// The key still signs: another one takes over as soon as it may.
     WaitingForStandby,
-    /// Signers may still use the key until maxReloadLag is over.
+    /// Signers may still use the key until maxReloadLag is over, counted from the end of the rollouts.
     WaitingForSigners,
     /// The key left the set.
     Removed,

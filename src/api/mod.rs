@@ -16,6 +16,7 @@ pub mod names;
 mod rules;
 mod schema;
 mod served;
+mod signers;
 mod signing_key;
 
 pub use condition::{Condition, ConditionStatus};
@@ -25,4 +26,5 @@ pub use key_set::*;
 pub use key_set_keys::*;
 pub use key_set_status::*;
 pub use served::{SERVED_PATH, Served, ServedSet};
+pub use signers::*;
 pub use signing_key::*;

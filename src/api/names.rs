@@ -50,6 +50,15 @@ pub mod signer {
     pub const ROTATION_REASON: &str = "keyset.dev/rotation-reason";
 }
 
+/// What the operator writes into the Pod template of a rollout target. Both names end with that of the KeySet: a workload
+/// may sign with the keys of several, and what one applies must not take away what another did.
+pub mod rollout {
+    /// The annotation; its value is the term and the kid of the key that the Pods start with.
+    pub const MARK_PREFIX: &str = "keyset.dev/term.";
+    /// The field manager of the annotation.
+    pub const FIELD_MANAGER_PREFIX: &str = "keyset-rollout-";
+}
+
 /// Entries of the Signer Secret and of a Key Secret.
 pub mod secret {
     /// The private key as a JWK: kid and key in one file.
@@ -58,6 +67,10 @@ pub mod secret {
     pub const PRIVATE_PEM: &str = "private.pem";
     /// The public key as PEM; only in the Signer Secret.
     pub const PUBLIC_PEM: &str = "public.pem";
+    /// The private RSA key as PKCS#1 PEM; only in a Signer Secret that is asked for it.
+    pub const PRIVATE_PKCS1_PEM: &str = "private.pkcs1.pem";
+    /// The private EC key as SEC 1 PEM; only in a Signer Secret that is asked for it.
+    pub const PRIVATE_SEC1_PEM: &str = "private.sec1.pem";
     /// The kid.
     pub const KID: &str = "kid";
     /// The algorithm.
@@ -98,6 +111,8 @@ pub mod condition {
     pub const UNKNOWN_KEY_ID_WINDOW: &str = "UnknownKeyIDWindow";
     /// The spec names a kid that no key of the set has. Only while it is so.
     pub const UNKNOWN_KEY_ID: &str = "UnknownKeyID";
+    /// A rollout target does not exist, may not be restarted, or does not come to an end. Only while it is so.
+    pub const ROLLOUT_BLOCKED: &str = "RolloutBlocked";
     /// The clock of the operator went backwards or far ahead. Only while it is so.
     pub const CLOCK_UNTRUSTED: &str = "ClockUntrusted";
 }
@@ -164,4 +179,10 @@ pub mod reason {
     pub const RESTORED: &str = "Restored";
     /// The spec names a kid that no key of the set has.
     pub const NOT_FOUND: &str = "NotFound";
+    /// A rollout target may not be read or patched.
+    pub const TARGET_REFUSED: &str = "TargetRefused";
+    /// A rollout target has not restarted all its Pods within maxReloadLag.
+    pub const ROLLOUT_OVERDUE: &str = "RolloutOverdue";
+    /// A rollout target does not exist.
+    pub const TARGET_NOT_FOUND: &str = "TargetNotFound";
 }

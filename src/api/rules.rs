@@ -8,7 +8,9 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::ValidationRule;
 
+use super::FileFormat;
 use super::duration::PATTERN;
+use super::names::secret;
 
 /// A rule without its message expression and field path; both are optional.
 fn rule(rule: impl Into<String>, message: &str) -> ValidationRule {
@@ -75,6 +77,13 @@ pub(super) fn key_set_spec() -> Vec<ValidationRule> {
         )
         .explained("'must be at least clockSkew = ' + self.clockSkew")
         .at(".retention.margin"),
+        rule(
+            "!has(self.signers.files) || self.signers.files.all(f, \
+             (f.format != 'PKCS1PEM' || self.algorithm.startsWith('RS') || self.algorithm.startsWith('PS')) && \
+             (f.format != 'SEC1PEM' || self.algorithm.startsWith('ES')))",
+            "must not have PKCS1PEM without RS* or PS*, nor SEC1PEM without ES*",
+        )
+        .at(".signers.files"),
         fixed("signers.secretName", NAME_IS_FIXED),
         fixed("publication.configMapName", NAME_IS_FIXED),
     ]
@@ -139,6 +148,21 @@ fn retired_keys_are_few() -> ValidationRule {
          self.retention.margin + ': more than 8 retired keys would be published'",
     )
     .at(".rotation.interval")
+}
+
+/// No file takes the place of another one, be it one that is asked for later.
+pub(super) fn signer_files() -> Vec<ValidationRule> {
+    let usual = FileFormat::ALL.map(FileFormat::usual_name);
+    let taken = usual.into_iter().chain([secret::KID, secret::ALG]);
+    let taken = taken.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let own = FileFormat::ALL.map(|format| format!("'{}': '{}'", format.name(), format.usual_name())).join(", ");
+    vec![rule(
+        format!(
+            "self.all(a, !has(a.name) || a.name == {{{own}}}[a.format] || \
+             (!(a.name in [{taken}]) && self.exists_one(b, has(b.name) && b.name == a.name)))"
+        ),
+        "must have distinct names, none of them kid or alg or the usual name of another format",
+    )]
 }
 
 /// An https URL that has one spelling, but for a slash at its end. A segment that begins with a dot would mix with the

@@ -57,6 +57,11 @@ pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
     text(1, 253, DNS_SUBDOMAIN)
 }
 
+/// The name of a file, which an entry of a Secret may have: no `..`, and nothing hidden.
+pub(super) fn file_name(_: &mut SchemaGenerator) -> Schema {
+    text(1, 63, "^[-_a-zA-Z0-9][-._a-zA-Z0-9]*$")
+}
+
 /// The name of a KeySet. 52 characters: a name of an object can be made by adding to it.
 pub(super) fn key_set_name(_: &mut SchemaGenerator) -> Schema {
     text(1, 52, DNS_LABEL)

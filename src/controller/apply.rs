@@ -17,6 +17,7 @@ use super::error::Error;
 use super::objects::{Object, Objects, fence, is_ours, labels, owner_references};
 use super::observe::imported;
 use super::secret::Secret;
+use super::workloads;
 use crate::api::{ImportedKey, KeySet, Lifecycle, Origin, SigningKey, SigningKeySpec, SigningKeyStatus, names};
 use crate::jose::{Digest, JwkSet, KeyId, PublicJwk};
 use crate::key_material::{KeyPair, SecretData};
@@ -83,6 +84,9 @@ impl Pass<'_> {
             }
             Effect::RebuildKeySecret { key, key_id } => self.rebuild_key_secret(key, key_id).await,
             Effect::DeleteKeySecret { key, fence, .. } => self.objects.delete::<Secret>(key, fence).await,
+            Effect::MarkWorkload { target, uid, mark } => {
+                workloads::mark(self.objects, target, uid, mark, &self.key_set.name).await
+            }
             Effect::DeleteSigningKey { key, fence } => self.objects.delete::<SigningKey>(key, fence).await,
             Effect::RecordOwnership { key, fence } => self.record_ownership(key, fence).await,
         }
@@ -206,8 +210,9 @@ impl Pass<'_> {
     async fn write_signer(&self, fence: Option<&Fence>, record: &SignerRecord) -> Result<(), Error> {
         let name = self.key_set.signer_secret_name();
         let pair = self.signing_pair(&name, record).await?;
+        let files = &self.key_set.spec.signers.files;
         let data =
-            pair.signer_secret_data().map_err(|source| Error::Key { object: format!("Secret {name}"), source })?;
+            pair.signer_secret_data(files).map_err(|source| Error::Key { object: format!("Secret {name}"), source })?;
         let mut metadata = self.metadata(&name, signer_annotations(record, &self.key_set.uid));
         let Some(fence) = fence else { return self.objects.create(&Secret::new(metadata, None, data)).await };
         let found = self.objects.secret(&name).await?;

@@ -1,5 +1,6 @@
 //! What can go wrong in a pass: one enum, mapped once to a retry class and a word for metrics and events.
 
+use crate::api::RolloutTarget;
 use crate::key_material::KeyError;
 
 /// A pass that did not end as planned.
@@ -22,6 +23,14 @@ pub enum Error {
     BeingDeleted {
         /// Kind and name.
         object: String,
+    },
+    /// A rollout target may not be marked.
+    #[error("{target} cannot be marked: {why}")]
+    NotMarked {
+        /// Which.
+        target: RolloutTarget,
+        /// Why, and what to do.
+        why: String,
     },
     /// The API server refused a request.
     #[error("{call}: {source}")]
@@ -79,6 +88,7 @@ impl Error {
             Self::Conflict { .. } => RetryClass::AtOnce,
             Self::BeingDeleted { .. } => RetryClass::Soon,
             Self::NameConflict { .. }
+            | Self::NotMarked { .. }
             | Self::Api { .. }
             | Self::Timeout { .. }
             | Self::Key { .. }
@@ -93,6 +103,7 @@ impl Error {
             Self::Conflict { .. } => "Conflict",
             Self::NameConflict { .. } => "NameConflict",
             Self::BeingDeleted { .. } => "BeingDeleted",
+            Self::NotMarked { .. } => "NotMarked",
             Self::Api { .. } => "APIError",
             Self::Timeout { .. } => "APITimeout",
             Self::Key { .. } => "KeyMaterial",

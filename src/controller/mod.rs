@@ -25,11 +25,13 @@ mod reconcile;
 mod run;
 mod secret;
 mod unreadable;
+mod workloads;
 
 // What the plugin looks at in the very same way.
 pub(crate) use objects::fence;
 pub(crate) use observe::{imported, ownership, published};
 pub(crate) use secret::Secret;
+pub(crate) use workloads::look;
 
 pub use error::{Error, RetryClass};
 pub use leader::{Lease, random_identity};

@@ -57,6 +57,10 @@ impl Objects {
         within("read a ConfigMap", self.all().get_opt(name)).await
     }
 
+    pub(super) async fn workload<K: Object>(&self, name: &str) -> Result<Option<K>, Error> {
+        within("read a workload", self.all().get_opt(name)).await
+    }
+
     /// Creates the object; a name that is taken is a conflict.
     pub(super) async fn create<K: Object + Serialize>(&self, object: &K) -> Result<(), Error> {
         let by = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
@@ -68,6 +72,18 @@ impl Objects {
     pub(super) async fn apply<K: Object>(&self, name: &str, body: &(impl Serialize + Debug)) -> Result<(), Error> {
         let (api, by, patch) = (self.all::<K>(), applied(), Patch::Apply(body));
         within("apply an object", api.patch(name, &by, &patch)).await.map_err(|error| conflict::<K>(error, name))?;
+        Ok(())
+    }
+
+    /// Applies a part of an object that is not ours, as another field manager. `body` carries the uid.
+    pub(super) async fn apply_as<K: Object>(
+        &self,
+        name: &str,
+        body: &serde_json::Value,
+        manager: &str,
+    ) -> Result<(), Error> {
+        let (api, by, patch) = (self.all::<K>(), PatchParams::apply(manager).force(), Patch::Apply(body));
+        within("mark a workload", api.patch(name, &by, &patch)).await.map_err(|error| conflict::<K>(error, name))?;
         Ok(())
     }
 

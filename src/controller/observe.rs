@@ -15,11 +15,13 @@ use super::error::Error;
 use super::objects::{Objects, fence, is_ours};
 use super::prober::Set;
 use super::secret::Secret;
+use super::workloads;
 use crate::api::{
-    DeletionPolicy, ImportedKey, KeySet, Origin, RotationReason, SecretKeyRef, SigningKey, VisibilitySource, names,
+    DeletionPolicy, ImportedKey, KeySet, Origin, RotationReason, SecretKeyRef, SignerFile, SigningKey,
+    VisibilitySource, names,
 };
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId};
-use crate::key_material::KeyPair;
+use crate::key_material::{KeyPair, SecretData};
 use crate::lifecycle::{
     ConfigMapContent, Contract, Import, Key, Observed, ObservedKeySet, Ownership, PrivateHalf, Published, Signer,
     SignerContent, SignerSecret, Stray, sought,
@@ -43,10 +45,13 @@ pub(super) async fn observe(
     };
     let contract = Contract::new(&key_set.spec);
     let (signer_secret, config_map) = (key_set.signer_secret_name(), key_set.config_map_name());
-    let ((keys, undecodable), signer, published, clock) = tokio::try_join!(
+    let targets = key_set.spec.signers.rollout_targets.iter();
+    let targets = targets.map(|entry| workloads::target(objects, entry, name));
+    let ((keys, undecodable), signer, published, targets, clock) = tokio::try_join!(
         keys(objects, &key_set, known),
         async { signer(objects.secret(&signer_secret).await?, &key_set) },
         async { published(objects.config_map(&config_map).await?, &key_set) },
+        try_join_all(targets),
         context.watch.judge(&context.client, contract.clock_skew),
     )?;
     let (strays, imports, issuer) = tokio::try_join!(
@@ -75,6 +80,7 @@ pub(super) async fn observe(
         published,
         pass,
         witness,
+        targets,
         clock,
     };
     if let Some((sweep, replica)) = sweep.zip(sought(&observed)) {
@@ -259,10 +265,6 @@ fn signer_record(secret: &Secret, key_set: &KeySet) -> Option<SignerSecret> {
     let reason = annotation(names::signer::ROTATION_REASON)
         .and_then(|reason| serde_json::from_value(reason.into()).ok())
         .unwrap_or(RotationReason::Adopted);
-    let content = match KeyPair::from_secret_data(&secret.data).and_then(|pair| pair.signer_secret_data()) {
-        Ok(whole) if whole == secret.data && whole.key_id().as_ref() == Some(&key_id) => SignerContent::Intact,
-        Ok(_) | Err(_) => SignerContent::Damaged,
-    };
     Some(SignerSecret {
         fence: fence(&secret.metadata),
         term: annotation(names::signer::TERM)?.parse().ok()?,
@@ -270,12 +272,24 @@ fn signer_record(secret: &Secret, key_set: &KeySet) -> Option<SignerSecret> {
         activation_time: annotation(names::signer::ACTIVATED_TIME)?.parse().ok()?,
         replaced: annotation(names::signer::REPLACED_KEY_ID).and_then(|kid| KeyId::try_from(kid).ok()),
         barred: barred.split_whitespace().filter_map(|kid| KeyId::try_from(kid).ok()).collect(),
+        content: signer_content(&secret.data, &key_id, &key_set.spec.signers.files),
         key_id,
         reason,
         key_set_uid: annotation(names::signer::KEY_SET_UID).map(ToOwned::to_owned),
-        content,
         ownership: open(secret.immutable, ownership(&secret.metadata, key_set)),
     })
+}
+
+/// Whether the files are those of the recorded key, and just those that the spec asks for.
+fn signer_content(data: &SecretData, key_id: &KeyId, files: &[SignerFile]) -> SignerContent {
+    let Some(pair) = KeyPair::from_secret_data(data).ok().filter(|pair| pair.kid() == key_id) else {
+        return SignerContent::Damaged;
+    };
+    match (pair.signer_secret_data(files), pair.signer_secret_data(&[])) {
+        (Ok(whole), _) if whole == *data => SignerContent::Intact,
+        (_, Ok(least)) if data.contains(&least) => SignerContent::OtherFiles,
+        _ => SignerContent::Damaged,
+    }
 }
 
 /// What the JWKS ConfigMap holds.

@@ -19,7 +19,7 @@ use super::objects::Objects;
 use super::observe::observe;
 use super::unreadable;
 use crate::api::KeySet;
-use crate::lifecycle::{Effect, Observed, Plan, plan};
+use crate::lifecycle::{Effect, Observed, Plan, Target, Workload, plan};
 
 /// Brings one KeySet to where it should be now; gives when to look again.
 pub(super) async fn reconcile(trigger: Arc<PartialObjectMeta<KeySet>>, context: Arc<Context>) -> Result<Action, Error> {
@@ -35,6 +35,7 @@ async fn look_and_write(trigger: &PartialObjectMeta<KeySet>, context: &Context) 
     let uid = trigger.uid().unwrap_or_default();
     let objects = Objects::new(context.client.clone(), &namespace);
     let mut obstacle = None;
+    let mut refused = Vec::new();
     let mut known = None;
     for _ in 0..MOST_ROUNDS {
         // A look holds a dozen answers at once: too much for the stack of a task.
@@ -44,6 +45,7 @@ async fn look_and_write(trigger: &PartialObjectMeta<KeySet>, context: &Context) 
         }
         let Some(mut observed) = observed? else { return Ok(gone(context, &uid)) };
         observed.obstacle = obstacle.take();
+        observed.refuse(&refused);
         let plan = plan(&observed, now());
         context.metrics.planned(&observed, &plan);
         if plan.effects.is_empty() && plan.status == observed.key_set.status {
@@ -54,6 +56,10 @@ async fn look_and_write(trigger: &PartialObjectMeta<KeySet>, context: &Context) 
             Err(error) if error.retry_class() == RetryClass::AtOnce => tracing::debug!(%error, "looking again"),
             // A name that only the write finds taken is part of the next look.
             Err(Error::NameConflict { object }) => obstacle = Some(object),
+            // Nothing else waits for it. The next pass tries again.
+            Err(Error::NotMarked { target, why }) => {
+                refused.push(Target { entry: target, workload: Workload::Refused(why) });
+            }
             Err(error) => return Err(error),
         }
     }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{Forecast, Step};
-use crate::api::{Lifecycle, Origin, SigningKeyStatus};
+use crate::api::{Lifecycle, Origin, RolloutTarget, SigningKeyStatus};
 use crate::jose::{Algorithm, Digest, Family, JwkError, JwkSet, KeyId, PublicJwk};
 use crate::lifecycle::{
-    Clock, ConfigMapContent, Effect, Event, Fence, Key, Observed, Ownership, Pass, PassState, Plan, PrivateHalf,
-    Provenance, Published, Replica, ServedKeys, Signer, SignerContent, SignerRecord, SignerSecret, plan,
+    Clock, ConfigMapContent, Effect, Event, Fence, Key, Mark, Observed, Ownership, Pass, PassState, Plan, Pods,
+    PrivateHalf, Provenance, Published, Replica, ServedKeys, Signer, SignerContent, SignerRecord, SignerSecret,
+    Workload, plan,
 };
 
 /// Everything that a plan looks at, and what became of its writes.
@@ -28,6 +29,11 @@ impl World {
         let mut world = Self { observed, served: None, pruned: Vec::new(), made_up: Vec::new(), version: 0 };
         world.observed.clock = Clock::Trusted;
         world.observed.witness = None;
+        for target in &mut world.observed.targets {
+            if let Workload::Found { pods, .. } = &mut target.workload {
+                *pods = Pods::Current;
+            }
+        }
         world.look(now);
         world
     }
@@ -136,6 +142,7 @@ impl World {
                 self.observed.keys = kept;
                 self.pruned.extend::<Vec<Key>>(pruned);
             }
+            Effect::MarkWorkload { target, uid, mark } => self.mark(&target, &uid, &mark),
             Effect::RecordOwnership { key, .. } => {
                 if let Some(key) = self.named(&key) {
                     key.ownership = Ownership::AsWanted;
@@ -147,6 +154,13 @@ impl World {
     fn store_status(&mut self, plan: &Plan, events: &mut Vec<Event>) {
         self.observed.key_set.status = plan.status.clone();
         events.extend(plan.events.iter().cloned());
+    }
+
+    /// Its Pods start anew at once: how long that takes nobody knows.
+    fn mark(&mut self, target: &RolloutTarget, uid: &str, mark: &Mark) {
+        for it in self.observed.targets.iter_mut().filter(|it| it.entry == *target) {
+            it.workload = Workload::Found { uid: uid.to_owned(), mark: Some(mark.clone()), pods: Pods::Current };
+        }
     }
 
     fn write_signer(&mut self, record: SignerRecord) {

@@ -27,6 +27,10 @@ macro_rules! curve {
                 self.to_pkcs8_pem(LineEnding::LF).ok()
             }
 
+            fn sec1_pem(&self) -> Option<Zeroizing<String>> {
+                self.to_sec1_pem(LineEnding::LF).ok()
+            }
+
             fn public_pem(&self) -> Option<String> {
                 self.public_key().to_public_key_pem(LineEnding::LF).ok()
             }

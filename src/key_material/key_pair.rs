@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::private_key::{self, PrivateKey};
 use super::{KeyError, SecretData};
 use crate::api::names::secret;
+use crate::api::{FileFormat, SignerFile};
 use crate::jose::{Algorithm, KeyId, PublicJwk, base64url};
 
 /// A signing key: the private half, and the public half as it is published.
@@ -88,21 +89,47 @@ impl KeyPair {
 
     /// The entries of the Key Secret.
     pub fn key_secret_data(&self) -> Result<SecretData, KeyError> {
-        let pem = self.private.private_pem().ok_or(KeyError::NotEncodable("PKCS#8"))?;
         let mut data = SecretData::default();
-        data.insert(secret::PRIVATE_PEM, Zeroizing::new(pem.as_bytes().to_vec()));
+        data.insert(secret::PRIVATE_PEM, self.private_pem()?);
         data.insert(secret::PRIVATE_JWK, self.private_jwk()?);
         data.insert(secret::KID, Zeroizing::new(self.kid().as_str().into()));
         data.insert(secret::ALG, Zeroizing::new(self.algorithm().name().into()));
         Ok(data)
     }
 
-    /// The entries of the Signer Secret: those of the Key Secret and the public key as PEM.
-    pub fn signer_secret_data(&self) -> Result<SecretData, KeyError> {
-        let pem = self.private.public_pem().ok_or(KeyError::NotEncodable("SubjectPublicKeyInfo"))?;
+    /// The entries of the Signer Secret: those of the Key Secret, the public key as PEM, and the files that are asked
+    /// for beside them. One that this type of key has no form for is left out.
+    pub fn signer_secret_data(&self, files: &[SignerFile]) -> Result<SecretData, KeyError> {
         let mut data = self.key_secret_data()?;
-        data.insert(secret::PUBLIC_PEM, Zeroizing::new(pem.into_bytes()));
+        data.insert(secret::PUBLIC_PEM, self.public_pem()?);
+        for file in files {
+            if let Some(content) = self.encoded(file.format)? {
+                data.insert(file.name(), content);
+            }
+        }
         Ok(data)
+    }
+
+    /// The key in a format; `None` if the format is not one of its type.
+    fn encoded(&self, format: FileFormat) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
+        let octets = |pem: Zeroizing<String>| Zeroizing::new(pem.as_bytes().to_vec());
+        match format {
+            FileFormat::Pkcs8Pem => self.private_pem().map(Some),
+            FileFormat::Pkcs1Pem => Ok(self.private.pkcs1_pem().map(octets)),
+            FileFormat::Sec1Pem => Ok(self.private.sec1_pem().map(octets)),
+            FileFormat::PublicPem => self.public_pem().map(Some),
+            FileFormat::PrivateJwk => self.private_jwk().map(Some),
+        }
+    }
+
+    fn private_pem(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let pem = self.private.private_pem().ok_or(KeyError::NotEncodable("PKCS#8"))?;
+        Ok(Zeroizing::new(pem.as_bytes().to_vec()))
+    }
+
+    fn public_pem(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let pem = self.private.public_pem().ok_or(KeyError::NotEncodable("SubjectPublicKeyInfo"))?;
+        Ok(Zeroizing::new(pem.into_bytes()))
     }
 
     /// The private JWK, members sorted by name (RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2).

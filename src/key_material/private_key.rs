@@ -23,6 +23,16 @@ pub(super) trait PrivateKey: Send + Sync {
     /// PKCS#8 version 1.
     fn private_pem(&self) -> Option<Zeroizing<String>>;
 
+    /// PKCS#1, which RSA keys have.
+    fn pkcs1_pem(&self) -> Option<Zeroizing<String>> {
+        None
+    }
+
+    /// SEC 1, which EC keys have.
+    fn sec1_pem(&self) -> Option<Zeroizing<String>> {
+        None
+    }
+
     /// `SubjectPublicKeyInfo`.
     fn public_pem(&self) -> Option<String>;
 

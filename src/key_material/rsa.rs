@@ -66,6 +66,10 @@ impl PrivateKey for RsaPrivateKey {
         self.to_pkcs8_pem(LineEnding::LF).ok()
     }
 
+    fn pkcs1_pem(&self) -> Option<Zeroizing<String>> {
+        self.to_pkcs1_pem(LineEnding::LF).ok()
+    }
+
     fn public_pem(&self) -> Option<String> {
         self.as_public_key().to_public_key_pem(LineEnding::LF).ok()
     }

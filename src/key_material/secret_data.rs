@@ -51,6 +51,11 @@ impl SecretData {
         KeyId::try_from(self.text(secret::KID).ok()?).ok()
     }
 
+    /// Whether every entry of `other` is here.
+    pub fn contains(&self, other: &Self) -> bool {
+        other.0.iter().all(|(name, entry)| self.0.get(name) == Some(entry))
+    }
+
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

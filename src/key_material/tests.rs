@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::api::names::secret;
+use crate::api::{FileFormat, SignerFile};
 use crate::jose::vectors::*;
-use crate::jose::{Algorithm, KeyId, PublicJwk, base64url, from_base64url};
+use crate::jose::{Algorithm, Family, KeyId, PublicJwk, base64url, from_base64url};
 
 fn pair(algorithm: Algorithm) -> KeyPair {
     KeyPair::generate(algorithm, None, &mut SysRng).unwrap()
@@ -37,7 +38,7 @@ fn every_algorithm_survives_the_way_through_a_secret() {
     for algorithm in Algorithm::ALL {
         let pair = pair(algorithm);
         assert_eq!((pair.algorithm(), pair.kid()), (algorithm, pair.public_jwk().thumbprint()));
-        for data in [pair.key_secret_data().unwrap(), pair.signer_secret_data().unwrap()] {
+        for data in [pair.key_secret_data().unwrap(), pair.signer_secret_data(&[]).unwrap()] {
             let json = serde_json::to_string(&data).unwrap();
             let read: SecretData = serde_json::from_str(&json).unwrap();
             assert_eq!(read, data);
@@ -53,7 +54,7 @@ fn every_algorithm_survives_the_way_through_a_secret() {
 fn the_public_half_is_the_same_pem_from_either_side() {
     for algorithm in Algorithm::ALL {
         let pair = pair(algorithm);
-        let data = pair.signer_secret_data().unwrap();
+        let data = pair.signer_secret_data(&[]).unwrap();
         assert_eq!(pair.public_jwk().to_pem().unwrap(), text(&data, secret::PUBLIC_PEM), "{algorithm}");
     }
 }
@@ -75,7 +76,7 @@ fn the_entries_are_those_of_the_contract() {
     let pair = pair(Algorithm::ES256);
     let key = pair.key_secret_data().unwrap();
     assert_eq!(key.names().collect::<Vec<_>>(), ["alg", "kid", "private.jwk", "private.pem"]);
-    let signer = pair.signer_secret_data().unwrap();
+    let signer = pair.signer_secret_data(&[]).unwrap();
     assert_eq!(signer.names().collect::<Vec<_>>(), ["alg", "kid", "private.jwk", "private.pem", "public.pem"]);
     assert_eq!((text(&key, "alg").as_str(), text(&key, "kid").as_str()), ("ES256", pair.kid().as_str()));
     assert!(text(&key, "private.pem").starts_with("-----BEGIN PRIVATE KEY-----\n"));
@@ -85,6 +86,40 @@ fn the_entries_are_those_of_the_contract() {
     let json: Value = serde_json::to_value(&key).unwrap();
     let kid = base64::engine::general_purpose::STANDARD.encode(pair.kid().as_str());
     assert_eq!(json["kid"], kid);
+}
+
+#[test]
+fn a_signer_secret_has_the_files_asked_for_that_the_key_has_a_form_for() {
+    let files = FileFormat::ALL.map(|format| SignerFile { format, name: Some(format!("my-{}", format.name())) });
+    let usual = FileFormat::ALL.map(|format| SignerFile { format, name: None });
+    for algorithm in Algorithm::ALL {
+        let pair = pair(algorithm);
+        let least = pair.signer_secret_data(&[]).unwrap();
+        let (traditional, label) = match algorithm.family() {
+            Family::Rsa => (Some(FileFormat::Pkcs1Pem), "RSA PRIVATE KEY"),
+            Family::Ec => (Some(FileFormat::Sec1Pem), "EC PRIVATE KEY"),
+            Family::Okp => (None, ""),
+        };
+        let data = pair.signer_secret_data(&files).unwrap();
+        assert!(data.contains(&least) && !least.contains(&data));
+        for file in &files {
+            let name = file.name();
+            if !file.format.is_of(algorithm) {
+                assert!(data.entry(name).is_err(), "{algorithm} {name}");
+            } else if file.format == FileFormat::PublicPem {
+                assert_eq!(data.entry(name).unwrap(), least.entry(secret::PUBLIC_PEM).unwrap());
+            } else {
+                let read = KeyPair::import(&data, name, algorithm, None).unwrap();
+                assert_eq!(read.public_jwk(), pair.public_jwk(), "{name}");
+            }
+        }
+        let data = pair.signer_secret_data(&usual).unwrap();
+        let further: Vec<&str> = data.names().filter(|name| least.entry(name).is_err()).collect();
+        assert_eq!(further, Vec::from_iter(traditional.map(FileFormat::usual_name)));
+        for name in further {
+            assert!(data.text(name).unwrap().starts_with(&format!("-----BEGIN {label}-----\n")), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -169,7 +204,7 @@ fn another_library_signs_with_the_pem_and_verifies_with_the_jwk() {
         (Algorithm::EdDSA, Theirs::EdDSA),
     ] {
         let pair = pair(algorithm);
-        let pem = text(&pair.signer_secret_data().unwrap(), secret::PRIVATE_PEM);
+        let pem = text(&pair.signer_secret_data(&[]).unwrap(), secret::PRIVATE_PEM);
         let encoding = match pair.algorithm().curve() {
             None => EncodingKey::from_rsa_pem(pem.as_bytes()),
             Some(curve) if curve.name == "Ed25519" => EncodingKey::from_ed_pem(pem.as_bytes()),
@@ -242,7 +277,7 @@ fn a_public_half_of_another_key_fails_the_self_test() {
 #[test]
 fn debug_and_errors_show_nothing_private() {
     let pair = pair(Algorithm::RS256);
-    let data = pair.signer_secret_data().unwrap();
+    let data = pair.signer_secret_data(&[]).unwrap();
     assert_eq!(format!("{pair:?}"), format!("KeyPair {{ kid: \"{}\", alg: RS256, .. }}", pair.kid()));
     assert_eq!(format!("{data:?}"), r#"{"alg", "kid", "private.jwk", "private.pem", "public.pem"}"#);
     let wrong = serde_json::from_str::<SecretData>(r#"{"private.pem": "LS0tLS1-secret"}"#).unwrap_err();

@@ -14,7 +14,7 @@ use super::schedule::Rotation;
 use super::stage::is_at_bound;
 use super::verdict::{Verdict, verdict};
 use super::view::{Freeze, View};
-use super::{acceptance, pin};
+use super::{acceptance, pin, rollout};
 use crate::api::names::{condition, reason};
 use crate::api::{Condition, ConditionStatus, KeySetStatus, PrivateKeyState, RotationReason, VisibilitySource};
 
@@ -34,6 +34,7 @@ pub(super) fn conditions(view: &View<'_>, status: &KeySetStatus) -> Vec<Conditio
     verdicts.extend(mixed_algorithms(view));
     verdicts.extend(unknown_key_id_window(view, status));
     verdicts.extend(acceptance::unknown_key_id(view));
+    verdicts.extend(rollout::blocked(view));
     verdicts.extend(clock_untrusted(view));
     let stored = &view.observed.key_set.status.conditions;
     let generation = view.observed.key_set.generation;
@@ -55,6 +56,7 @@ pub(super) fn events(stored: &KeySetStatus, status: &KeySetStatus) -> Vec<Event>
         turned(condition::ACCEPTED, ConditionStatus::False).map(|it| about(EventReason::NotAccepted, it)),
         turned(condition::UNKNOWN_KEY_ID, ConditionStatus::True).map(|it| about(EventReason::UnknownKeyId, it)),
         turned(condition::ROTATION_OVERDUE, ConditionStatus::True).map(|it| about(EventReason::RotationOverdue, it)),
+        turned(condition::ROLLOUT_BLOCKED, ConditionStatus::True).map(|it| about(EventReason::RolloutBlocked, it)),
         turned(condition::CLOCK_UNTRUSTED, ConditionStatus::True).map(|it| about(EventReason::ClockUntrusted, it)),
         turned(condition::PUBLISHED, ConditionStatus::False)
             .filter(|it| it.reason == reason::VISIBILITY_LOST)

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::observed::Fence;
+use super::observed::{Fence, Mark};
 use crate::api::names::condition;
 use crate::api::{
-    ConditionStatus, ImportedKey, KeySetStatus, Lifecycle, RotationReason, SecretKeyRef, SigningKeyStatus,
+    ConditionStatus, ImportedKey, KeySetStatus, Lifecycle, RolloutTarget, RotationReason, SecretKeyRef,
+    SigningKeyStatus,
 };
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 
@@ -127,6 +128,15 @@ pub enum Effect {
         /// Whether a lawful end or a stray object.
         cause: DeleteCause,
     },
+    /// Mark the Pod template of a workload, so that its Pods start anew. Idempotent: the same mark changes nothing.
+    MarkWorkload {
+        /// Which.
+        target: RolloutTarget,
+        /// UID of the workload: one that is gone is not created.
+        uid: String,
+        /// What its Pods start with.
+        mark: Mark,
+    },
     /// Delete the record of a removed key beyond `historyLimit`.
     DeleteSigningKey {
         /// Its name.
@@ -205,6 +215,8 @@ pub enum SignerChange {
     Activate,
     /// The same activation; kids are barred or the owner reference changes.
     Bar,
+    /// The same activation; `signers.files` asks for other files.
+    Files,
     /// The same activation; the object was lost or damaged.
     Repair,
 }
@@ -270,6 +282,10 @@ pub enum EventReason {
     ObjectRepaired,
     /// A private half was destroyed.
     PrivateKeyDestroyed,
+    /// Warning: a rollout target is not there, may not be marked, or does not come to an end.
+    RolloutBlocked,
+    /// The Pods of a rollout target start anew.
+    RolloutStarted,
     /// Warning: a rotation is overdue.
     RotationOverdue,
     /// The standby may sign.
@@ -300,6 +316,8 @@ impl EventReason {
             Self::NotAccepted => "NotAccepted",
             Self::ObjectRepaired => "ObjectRepaired",
             Self::PrivateKeyDestroyed => "PrivateKeyDestroyed",
+            Self::RolloutBlocked => "RolloutBlocked",
+            Self::RolloutStarted => "RolloutStarted",
             Self::RotationOverdue => "RotationOverdue",
             Self::StandbyReady => "StandbyReady",
             Self::UnknownKeyId => "UnknownKeyID",
@@ -317,6 +335,7 @@ impl EventReason {
                 | Self::NameConflict
                 | Self::NotAccepted
                 | Self::ObjectRepaired
+                | Self::RolloutBlocked
                 | Self::RotationOverdue
                 | Self::UnknownKeyId
                 | Self::UnknownValue
@@ -372,6 +391,11 @@ impl Effect {
             Self::RecordKey { key, cause: RecordCause::Revocation, .. } => {
                 (EventReason::KeyRevoked, Some(key.clone()), format!("Revoked {key}: it never signs again."))
             }
+            Self::MarkWorkload { target, mark, .. } => (
+                EventReason::RolloutStarted,
+                None,
+                format!("Marked the Pod template of {target} with term {}: its Pods start anew.", mark.term),
+            ),
             // The event of its publication tells of an entry of externalKeys.
             Self::AdoptKey { provenance: Provenance::External { .. }, .. } => return None,
             Self::AdoptKey { sequence, .. } => {

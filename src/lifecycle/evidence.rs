@@ -9,7 +9,8 @@ use jiff::Timestamp;
 
 use super::contract::{Contract, after};
 use super::observed::{Clock, ConfigMapContent, Observed, PassState, Published};
-use crate::api::{Duration, KeyStatus, VisibilitySource};
+use super::rollout;
+use crate::api::{Duration, KeyStatus, RolloutStatus, VisibilitySource};
 use crate::jose::KeyId;
 
 /// What was seen of one key in the published set.
@@ -22,10 +23,17 @@ pub(super) struct Evidence {
     pub(super) visible_time: Option<Timestamp>,
     /// `v(k) + C + S`, only ever later while `v(k)` stands.
     pub(super) earliest_activation_time: Option<Timestamp>,
+    /// Since when no rollout target has it any more.
+    pub(super) rollout_time: Option<Timestamp>,
 }
 
 /// Weighs what is stored against what is seen now, for every key that has not left the set.
-pub(super) fn gather(observed: &Observed, contract: &Contract, now: Timestamp) -> BTreeMap<KeyId, Evidence> {
+pub(super) fn gather(
+    observed: &Observed,
+    contract: &Contract,
+    rollouts: &[RolloutStatus],
+    now: Timestamp,
+) -> BTreeMap<KeyId, Evidence> {
     let key_set = &observed.key_set;
     let stored: BTreeMap<&KeyId, &KeyStatus> = if key_set.status.observed_uid.as_deref() == Some(key_set.uid.as_str()) {
         key_set.status.keys.iter().filter_map(|key| Some((key.key_id.as_ref()?, key))).collect()
@@ -49,7 +57,8 @@ pub(super) fn gather(observed: &Observed, contract: &Contract, now: Timestamp) -
             let floor = floor.filter(|_| kept.is_none());
             [kept, floor].into_iter().flatten().fold(waited, Timestamp::max)
         });
-        Some((kid.clone(), Evidence { publish_time, visible_time, earliest_activation_time }))
+        let rollout_time = rollout::time(observed, rollouts, key, prior, now);
+        Some((kid.clone(), Evidence { publish_time, visible_time, earliest_activation_time, rollout_time }))
     })
     .collect()
 }

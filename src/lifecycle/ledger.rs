@@ -9,6 +9,7 @@ use super::contract::after;
 use super::effect::{Effect, RecordCause};
 use super::observed::{Clock, Key, SignerSecret};
 use super::record::record;
+use super::rollout;
 use super::view::{View, is_active};
 use crate::api::{Lifecycle, PrivateKeyState};
 
@@ -67,13 +68,15 @@ pub(super) fn record_promise(view: &View<'_>) -> Vec<Effect> {
     let raise = |key: &Key| {
         let retention = view.contract.retention();
         let from = if key.is_active() {
-            key.lifecycle.activation_time?
+            key.lifecycle.activation_time
         } else {
-            // Signers may go on with the old key for L after the switch.
+            // Signers may go on with the old key for L after the switch, or after the rollouts that follow it.
             let retired = key.lifecycle.retirement_time.filter(|_| key.is_retired())?;
-            Some(retired).filter(|time| view.now <= after(*time, view.contract.reload_lag))?
+            let released = rollout::told_release(view, key, retired);
+            let lags = released.is_none_or(|time| view.now <= after(time, view.contract.reload_lag));
+            Some(released.unwrap_or(retired)).filter(|_| lags)
         };
-        let promised = Some(after(from, retention));
+        let promised = from.map(|time| after(time, retention)).max(rollout::told_promise(view, key));
         let lifecycle = Lifecycle { earliest_removal_time: promised, ..key.lifecycle.clone() };
         (key.lifecycle.earliest_removal_time < promised).then(|| record(view, key, lifecycle, RecordCause::Promise))
     };

@@ -30,6 +30,7 @@ mod record;
 mod restore;
 mod retire;
 mod revoke;
+mod rollout;
 mod rotate;
 mod schedule;
 mod signer;
@@ -43,8 +44,9 @@ pub use effect::{
     DeleteCause, Effect, Event, EventReason, Plan, Provenance, PublishCause, RecordCause, SignerChange, SignerRecord,
 };
 pub use observed::{
-    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Ownership, Pass, PassState,
-    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Witness,
+    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Mark, Observed, ObservedKeySet, Ownership, Pass,
+    PassState, Pods, PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Target,
+    Witness, Workload,
 };
 pub use pending::{Check, Pending, Term, pending};
 pub use plan::plan;

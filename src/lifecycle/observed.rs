@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{KeySetSpec, KeySetStatus, Lifecycle, Origin, RotationReason, SigningKeyStatus};
+use crate::api::{KeySetSpec, KeySetStatus, Lifecycle, Origin, RolloutTarget, RotationReason, SigningKeyStatus};
 use crate::jose::{Algorithm, Digest, JwkSet, KeyId, PublicJwk};
 
 /// Everything that a plan depends on, but the time.
@@ -35,6 +35,8 @@ pub struct Observed {
     pub pass: Option<Pass>,
     /// What a replica serves that the objects do not show ([`super::sought`]).
     pub witness: Option<Witness>,
+    /// The workloads of `signers.rolloutTargets`, one for each entry.
+    pub targets: Vec<Target>,
     /// Whether `now` may be believed.
     pub clock: Clock,
 }
@@ -197,8 +199,55 @@ pub struct SignerSecret {
 pub enum SignerContent {
     /// The files hold the private half of the recorded key.
     Intact,
+    /// They do, but there are not just those beside them that `signers.files` asks for.
+    OtherFiles,
     /// They do not: tampered with, or half written by hand.
     Damaged,
+}
+
+/// A workload that reads the Signer Secret only when it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The entry of the spec.
+    pub entry: RolloutTarget,
+    /// What a live read of it showed.
+    pub workload: Workload,
+}
+
+/// What a live read of a rollout target showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// Not there: nothing of it runs.
+    Absent,
+    /// It may not be read, or not be marked; the text says why, for people.
+    Refused(String),
+    /// It is there.
+    Found {
+        /// `metadata.uid`.
+        uid: String,
+        /// What its Pod template is marked with.
+        mark: Option<Mark>,
+        /// Its Pods.
+        pods: Pods,
+    },
+}
+
+/// The activation that a Pod template is marked with. Every Pod of it started later, and read that key or a newer one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its term.
+    pub term: i64,
+    /// The kid of its key: a term alone may come again after a restore.
+    pub key_id: KeyId,
+}
+
+/// Whether the Pods of a workload are those of its template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pods {
+    /// All of them, as many as there shall be, and available. There may be none.
+    Current,
+    /// Some are not, or not yet; the text says why, for people, and does not change with each Pod.
+    Outdated(String),
 }
 
 /// The JWKS ConfigMap.

@@ -3,8 +3,8 @@
 //! It brings a retired key back inside its rollback window, makes the standby sign early, or keeps the active key. It
 //! waits for guard 1 like every switch without a declared window. Revocation and loss win over it.
 
-use super::contract::after;
 use super::observed::{Key, PrivateHalf};
+use super::retire::is_leaving;
 use super::view::View;
 use crate::api::Origin;
 use crate::jose::KeyId;
@@ -22,7 +22,6 @@ pub(super) fn target<'a>(view: &View<'a>) -> Option<Result<&'a Key, String>> {
         return Some(Err(format!("no key of this set has kid {kid} ({}): {unpin}", known_kids(view))));
     };
     let name = &key.name;
-    let ends = key.lifecycle.earliest_removal_time.filter(|_| key.is_retired());
     let why = match &key.private {
         _ if key.is_revoked() => Some(format!("{name} was revoked: {unpin}")),
         _ if key.is_removed() => Some(format!("{name} left the set: {unpin}")),
@@ -32,7 +31,7 @@ pub(super) fn target<'a>(view: &View<'a>) -> Option<Result<&'a Key, String>> {
         // The Signer Secret alone can go on signing.
         _ if view.signing().is_some_and(|signing| signing.name == *name) && view.can_sign(key) => None,
         PrivateHalf::Stored(_) if !view.is_eligible(key) => Some(format!("{name} is on its way out: {unpin}")),
-        PrivateHalf::Stored(_) if ends.is_some_and(|time| time <= after(view.now, view.contract.clock_skew)) => {
+        PrivateHalf::Stored(_) if key.is_retired() && is_leaving(view, key) => {
             Some(format!("{name} is about to leave the set: {unpin}"))
         }
         PrivateHalf::Stored(_) => None,

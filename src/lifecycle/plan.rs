@@ -9,8 +9,8 @@ use super::effect::{Effect, Plan, RecordCause};
 use super::observed::{Observed, Ownership};
 use super::view::View;
 use super::{
-    adopt, conditions, external, import, ledger, publication, record, restore, retire, revoke, rotate, signer, stage,
-    status,
+    adopt, conditions, external, import, ledger, publication, record, restore, retire, revoke, rollout, rotate, signer,
+    stage, status,
 };
 
 /// The next writes for what was observed at `now`, the status that tells of it, and when to look again.
@@ -64,6 +64,7 @@ const RULES: &[(&str, Rule)] = &[
     ("accept the set to publish", publication::accept),
     ("publish it", publication::publish),
     ("switch to the next key", rotate::switch),
+    ("start signers anew", rollout::mark),
     // Before anything is made: the key may be in the wrong hands.
     ("end revoked keys", revoke::end),
     ("stage missing keys", stage::stage),

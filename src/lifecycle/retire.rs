@@ -10,7 +10,7 @@ use super::observed::{Fence, Key, PrivateHalf};
 use super::record::record;
 use super::signer::{bar, shows_lost_key};
 use super::view::{Step, View};
-use super::{external, pin};
+use super::{external, pin, rollout};
 use crate::api::{Lifecycle, Origin};
 
 /// Destroys the private half of retired keys whose rollback window has ended, and of keys that left the set.
@@ -83,10 +83,11 @@ pub(super) fn prune(view: &View<'_>) -> Vec<Effect> {
     removed.into_iter().take(excess).map(delete).collect()
 }
 
-/// When the private half of a retired key is to be destroyed.
+/// When the private half of a retired key is to be destroyed; `None` while a rollout is awaited, which may be why a user
+/// wants the key back.
 pub(super) fn destruction_time(view: &View<'_>, key: &Key) -> Option<Timestamp> {
     let retired = key.lifecycle.retirement_time.filter(|_| key.is_retired())?;
-    Some(after(retired, view.contract.rollback_window))
+    rollout::released(view, key, retired).map(|time| after(time, view.contract.rollback_window))
 }
 
 fn is_destructible(view: &View<'_>, key: &Key) -> bool {
@@ -100,10 +101,15 @@ fn is_removable(view: &View<'_>, key: &Key) -> bool {
     !view.is_held(key) && !is_signing(view, key) && (over || is_superseded(view, key))
 }
 
-/// When the promise of a key ends that is on its way out.
+/// When the promise of a key ends that is on its way out; `None` while a rollout is awaited.
 pub(super) fn removal_time(view: &View<'_>, key: &Key) -> Option<Timestamp> {
     let is_ending = key.is_retired() || key.is_lost();
-    if is_ending { key.lifecycle.earliest_removal_time } else { external::removal_time(view, key) }
+    if is_ending { rollout::promise(view, key) } else { external::removal_time(view, key) }
+}
+
+/// Whether the key is about to leave: whoever gives it to signers again must not meet somebody who takes it out.
+pub(super) fn is_leaving(view: &View<'_>, key: &Key) -> bool {
+    removal_time(view, key).is_some_and(|time| time <= after(view.now, view.contract.clock_skew))
 }
 
 /// A staged key of a kind that is no longer wanted, once a later key signs. An imported one brought a promise along.

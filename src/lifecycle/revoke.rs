@@ -2,7 +2,7 @@
 //!
 //! The time is recorded at first sight and never taken back. A revoked key that signs is replaced first (`schedule`), a
 //! sole one stays until its successor is served; then its private half is destroyed and it leaves the set, by its mode
-//! now or after `L`. Its SigningKey stays for ever and refuses the same key. Revocation beats hold, pin and suspension.
+//! now or after `L`, which counts from the end of the rollouts. Its SigningKey stays for ever and refuses the same key. Revocation beats hold, pin and suspension.
 
 use jiff::Timestamp;
 
@@ -10,6 +10,7 @@ use super::contract::after;
 use super::effect::{DeleteCause, Effect, RecordCause};
 use super::observed::{Clock, Key, PrivateHalf};
 use super::record::record;
+use super::rollout;
 use super::signer::{bar, shows_lost_key};
 use super::view::{Step, View, is_active};
 use crate::api::{Lifecycle, RevocationMode, RevocationState, RevocationStatus, VisibilitySource};
@@ -65,7 +66,7 @@ pub(super) fn end(view: &View<'_>) -> Vec<Effect> {
     leaving.map(removed).collect()
 }
 
-/// When a revoked key may leave the set; `None` while it signs, or nothing else does.
+/// When a revoked key may leave the set; `None` while it signs, or nothing else does, or a rollout is awaited.
 pub(super) fn removal_time(view: &View<'_>, key: &Key) -> Option<Timestamp> {
     let revoked = key.lifecycle.revocation_time.filter(|_| !key.is_removed())?;
     let others_sign = || {
@@ -82,7 +83,8 @@ pub(super) fn removal_time(view: &View<'_>, key: &Key) -> Option<Timestamp> {
     // Until when signers may use it: by its record, or by the Signer Secret if the record of its switch is missing.
     let replaced = view.signer().filter(|signer| signer.replaced.as_ref() == key.kid()).map(|it| it.activation_time);
     let switched = key.lifecycle.retirement_time.max(replaced);
-    Some(switched.map_or(revoked, |time| after(time, view.contract.reload_lag).max(revoked)))
+    let Some(switched) = switched else { return Some(revoked) };
+    rollout::released(view, key, switched).map(|time| after(time, view.contract.reload_lag).max(revoked))
 }
 
 /// How the spec wants a kid revoked, if it does.

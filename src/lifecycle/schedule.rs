@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::contract::after;
 use super::observed::Key;
+use super::retire::is_leaving;
 use super::view::{Step, View};
 use super::{pin, restore, revoke};
 use crate::api::{FirstKey, Origin, RevocationMode, RotationReason};
@@ -147,10 +147,9 @@ fn is_ready(view: &View<'_>, key: &Key) -> bool {
 
 /// The newest retired key that can still sign: every verifier knows it, and its promise outlives the skew.
 fn rolled_back<'a>(view: &View<'a>) -> Option<Successor<'a>> {
-    let skew = view.contract.clock_skew;
     let keys = view.published().filter(|key| key.is_retired() && view.is_eligible(key));
     let keys = keys
-        .filter(|key| key.lifecycle.earliest_removal_time.is_some_and(|time| after(view.now, skew) < time))
+        .filter(|key| !is_leaving(view, key))
         // A record that was written again looks retired, however short its key has been published.
         .filter(|key| is_ready(view, key));
     keys.max_by_key(|key| key.lifecycle.retirement_time).map(|key| waiting(view, key))

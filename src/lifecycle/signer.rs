@@ -10,13 +10,11 @@ use crate::jose::KeyId;
 
 /// Writes a Signer Secret that is lost, damaged, or behind the ledger, from the Key Secret of the key that should sign.
 pub(super) fn repair_signer(view: &View<'_>) -> Vec<Effect> {
-    let repair = |key: &Key, fence, record| {
-        matches!(key.private, PrivateHalf::Stored(_)).then_some(Effect::WriteSigner {
-            fence,
-            record,
-            change: SignerChange::Repair,
-        })
+    let write = |key: &Key, fence, record, change| {
+        let stored = matches!(key.private, PrivateHalf::Stored(_));
+        stored.then_some(Effect::WriteSigner { fence, record, change })
     };
+    let repair = |key: &Key, fence, record| write(key, fence, record, SignerChange::Repair);
     let effect = match &view.observed.signer {
         Signer::Foreign => None,
         Signer::Absent => view.ledger_active().and_then(|key| repair(key, None, recorded(view, key)?)),
@@ -28,16 +26,27 @@ pub(super) fn repair_signer(view: &View<'_>) -> Vec<Effect> {
             let behind = later.or_else(|| view.contradicted(signer));
             if let Some(key) = behind {
                 recorded(view, key).and_then(|record| repair(key, Some(signer.fence.clone()), record))
-            } else if signer.content == SignerContent::Damaged || signer.ownership == Ownership::Differs {
-                view.key(&signer.key_id)
-                    .filter(|key| !key.is_over())
-                    .and_then(|key| repair(key, Some(signer.fence.clone()), kept(view, signer)))
             } else {
-                None
+                let change = amiss(view, signer);
+                let key = view.key(&signer.key_id).filter(|key| !key.is_over());
+                let signing = key.zip(change);
+                signing.and_then(|(key, change)| write(key, Some(signer.fence.clone()), kept(view, signer), change))
             }
         }
     };
     effect.into_iter().collect()
+}
+
+/// What is to be put right in a Signer Secret whose record holds. Other files than the spec asks for are nobody's fault
+/// as long as the status does not acknowledge the spec.
+fn amiss(view: &View<'_>, signer: &SignerSecret) -> Option<SignerChange> {
+    let key_set = &view.observed.key_set;
+    let acknowledged = view.prior().is_some_and(|status| status.observed_generation == Some(key_set.generation));
+    match (signer.content, signer.ownership) {
+        (SignerContent::OtherFiles, Ownership::AsWanted) if !acknowledged => Some(SignerChange::Files),
+        (SignerContent::Intact, Ownership::AsWanted) => None,
+        _ => Some(SignerChange::Repair),
+    }
 }
 
 /// Deletes Key Secrets that hold another key than their SigningKey says, and rebuilds the signing key's from the Signer Secret.
@@ -48,7 +57,7 @@ pub(super) fn repair_key_secrets(view: &View<'_>) -> Vec<Effect> {
         }
         PrivateHalf::Stored(_) | PrivateHalf::Absent | PrivateHalf::Foreign => None,
     });
-    let lost = view.signer().filter(|signer| signer.content == SignerContent::Intact).and_then(|signer| {
+    let lost = view.signer().filter(|signer| signer.content != SignerContent::Damaged).and_then(|signer| {
         let key = view.key(&signer.key_id).filter(|key| !key.is_over() && key.private == PrivateHalf::Absent)?;
         Some(Effect::RebuildKeySecret { key: key.name.clone(), key_id: signer.key_id.clone() })
     });

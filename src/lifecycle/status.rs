@@ -9,7 +9,7 @@ use super::record::private_key_state;
 use super::retire::{destruction_time, removal_time};
 use super::schedule::{Rotation, Window};
 use super::view::{Freeze, Step, View};
-use super::{evidence, external, pin, publication, revoke};
+use super::{evidence, external, pin, publication, revoke, rollout};
 use crate::api::{
     Duration, Guard, KeySetStatus, KeyState, KeyStatus, LastRotation, NextTransition, Origin, RotationReason,
     TransitionAction, VisibilitySource,
@@ -35,6 +35,7 @@ pub(super) fn status(view: &View<'_>) -> KeySetStatus {
         next_transition: next_transition(view),
         last_rotation: last_rotation(view),
         unknown_key_id_end_time,
+        rollouts: view.rollouts.clone(),
         keys: listed.map(|key| key_status(view, key)).collect(),
         revocations: revoke::status(view),
         ..KeySetStatus::default()
@@ -76,8 +77,15 @@ pub(super) fn wake_at(view: &View<'_>, status: &KeySetStatus) -> Option<Timestam
         .flat_map(|key| [destruction_time(view, key), removal_time(view, key), revoke::removal_time(view, key)]);
     let ends = ends.flatten();
     let lost = conditions::visibility_deadline(view, status);
-    let times =
-        staged.chain(seen).chain(due).chain(overdue).chain(ends).chain(lost).chain(status.unknown_key_id_end_time);
+    let rolling = rollout::waiting(view).filter_map(|(key, ..)| rollout::deadline(view, key));
+    let times = staged
+        .chain(seen)
+        .chain(due)
+        .chain(overdue)
+        .chain(ends)
+        .chain(lost)
+        .chain(rolling)
+        .chain(status.unknown_key_id_end_time);
     times.filter(|time| *time > view.now).chain(poll(view, rotation.as_ref())).min()
 }
 
@@ -98,6 +106,8 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
     });
     let removals = view.published().filter(|key| !view.is_held(key)).filter_map(|key| removal_time(view, key));
     let removals = removals.filter(|time| *time <= view.now).map(again);
+    // Workloads are not watched.
+    let rolling: Vec<Timestamp> = rollout::waiting(view).map(|(_, switched, _)| again(switched)).collect();
     // The exposure of a revoked key ends some time after it is seen gone.
     let exposed = revoke::status(view).into_iter().filter(|it| it.exposure_end_time.is_none());
     let exposed = exposed.filter_map(|it| it.removal_time).map(again);
@@ -111,11 +121,11 @@ fn poll(view: &View<'_>, rotation: Option<&Rotation<'_>>) -> Option<Timestamp> {
             Some(Freeze::NameConflict(_) | Freeze::Undecodable(_)) => None,
             Some(Freeze::Suspended) => {
                 let urgent = rotation.is_some_and(|rotation| rotation.step() == Step::Urgent);
-                waits.filter(|_| urgent).into_iter().chain(exposed).min()
+                waits.filter(|_| urgent).into_iter().chain(exposed).chain(rolling).min()
             }
             Some(Freeze::Clock(_)) => Some(after(view.now, LONGEST_POLL)),
             Some(Freeze::Unclaimed) => Some(after(view.now, CLAIM_POLL)),
-            None => waits.into_iter().chain(removals).chain(exposed).min(),
+            None => waits.into_iter().chain(removals).chain(exposed).chain(rolling).min(),
         },
     }
 }
@@ -145,7 +155,9 @@ fn key_status(view: &View<'_>, key: &Key) -> KeyStatus {
         earliest_activation_time: evidence.earliest_activation_time,
         activation_time: key.lifecycle.activation_time,
         retirement_time: key.lifecycle.retirement_time,
-        earliest_removal_time: removal_time(view, key),
+        rollout_time: evidence.rollout_time,
+        earliest_removal_time: removal_time(view, key)
+            .or(key.lifecycle.earliest_removal_time.filter(|_| key.is_retired())),
     }
 }
 
@@ -205,12 +217,26 @@ fn next_transition(view: &View<'_>) -> Option<NextTransition> {
         let message = format!("{} is revoked; signers may still use it until then", key.name);
         Some(transition(TransitionAction::Revoke, key, Some(time), Guard::SignerReload, message))
     });
+    let rolling = rollout::waiting(view).filter(|(key, ..)| key.is_revoked() || !view.is_held(key));
+    let rolling = rolling.map(|(key, switched, message)| {
+        let (action, promised) = if key.is_revoked() {
+            (TransitionAction::Revoke, Some(after(switched, view.contract.reload_lag)))
+        } else {
+            (TransitionAction::Remove, key.lifecycle.earliest_removal_time)
+        };
+        transition(action, key, promised, Guard::SignerRollout, message)
+    });
     let held = view.published().filter(|key| view.is_held(key)).filter_map(|key| {
         removal_time(view, key)?;
         let message = format!("{} is listed in heldKeys", key.name);
         Some(transition(TransitionAction::Remove, key, None, Guard::Held, message))
     });
-    let timed = destroy.chain(remove).chain(revoke).chain(activation(view)).min_by_key(|next| next.earliest_time);
+    let timed = destroy
+        .chain(remove)
+        .chain(revoke)
+        .chain(rolling)
+        .chain(activation(view))
+        .min_by_key(|next| next.earliest_time);
     // What is held back without an end is told when nothing else is ahead.
     let mut next = timed.into_iter().chain(held).chain(pinned(view)).next()?;
     match view.freeze() {

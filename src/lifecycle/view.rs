@@ -11,8 +11,8 @@ use super::observed::{
     Clock, ConfigMapContent, Key, Observed, Pass, PassState, PrivateHalf, Published, Signer, SignerContent,
     SignerSecret,
 };
-use super::restore;
-use crate::api::{KeySetStatus, Lifecycle, Origin, PublicationStatus, RotationMode, VisibilitySource};
+use super::{restore, rollout};
+use crate::api::{KeySetStatus, Lifecycle, Origin, PublicationStatus, RolloutStatus, RotationMode, VisibilitySource};
 use crate::jose::{Digest, JwkSet, KeyId};
 
 /// What was observed, with what follows from it at `now`.
@@ -21,6 +21,8 @@ pub(super) struct View<'a> {
     pub(super) contract: Contract,
     pub(super) now: Timestamp,
     pub(super) evidence: BTreeMap<KeyId, Evidence>,
+    /// The latest rollout of each target that was seen to the end.
+    pub(super) rollouts: Vec<RolloutStatus>,
     /// The keys that have not left the set: few, where the records of those that left may be a hundred.
     published: Vec<&'a Key>,
     /// The answer of [`super::publication`], which several rules ask for.
@@ -54,9 +56,10 @@ pub(super) enum Step {
 impl<'a> View<'a> {
     pub(super) fn new(observed: &'a Observed, now: Timestamp) -> Self {
         let contract = Contract::new(&observed.key_set.spec);
-        let evidence = evidence::gather(observed, &contract, now);
+        let rollouts = rollout::gather(observed, now);
+        let evidence = evidence::gather(observed, &contract, &rollouts, now);
         let published = observed.keys.iter().filter(|key| !key.is_removed()).collect();
-        Self { observed, contract, now, evidence, published, decided: OnceCell::new() }
+        Self { observed, contract, now, evidence, rollouts, published, decided: OnceCell::new() }
     }
 
     /// The stored status, if its evidence was gathered for this very object.
@@ -174,7 +177,7 @@ impl<'a> View<'a> {
         matches!(key.private, PrivateHalf::Stored(_))
             || self
                 .signer()
-                .is_some_and(|signer| Some(&signer.key_id) == key.kid() && signer.content == SignerContent::Intact)
+                .is_some_and(|signer| Some(&signer.key_id) == key.kid() && signer.content != SignerContent::Damaged)
     }
 
     /// What was seen of the key.

@@ -14,14 +14,15 @@ use super::error::Error;
 use super::session::Session;
 use crate::api::names::{condition, reason};
 use crate::api::{
-    ConditionStatus, ImportedKey, KeySet, Origin, PrivateKeyState, RotationReason, SigningKey, VisibilitySource,
+    ConditionStatus, FileFormat, ImportedKey, KeySet, Origin, PrivateKeyState, RotationReason, SignerFile, SigningKey,
+    VisibilitySource,
 };
-use crate::controller::{Secret, fence, imported, ownership, published};
+use crate::controller::{Secret, fence, imported, look, ownership, published};
 use crate::forecast::made_up;
 use crate::jose::KeyId;
 use crate::lifecycle::{
-    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Pass, PassState,
-    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret,
+    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Pass, PassState, Pods,
+    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Target, Workload,
 };
 
 /// What belongs to a KeySet, as it was read.
@@ -30,6 +31,8 @@ pub(super) struct Objects {
     config_map: Option<ConfigMap>,
     /// The issuer that the status is about.
     live_issuer: Option<String>,
+    /// The files that the Signer Secret has beside the usual ones.
+    live_files: Vec<SignerFile>,
 }
 
 /// What was observed, and what was taken for granted.
@@ -49,7 +52,8 @@ impl Objects {
         let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
         let config_map = config_maps.get_opt(&key_set.config_map_name()).await.map_err(Error::api)?;
         let live_issuer = live.and_then(|live| live.spec.publication.issuer.clone());
-        Ok(Self { signing_keys, config_map, live_issuer })
+        let live_files = live.map(|live| live.spec.signers.files.clone()).unwrap_or_default();
+        Ok(Self { signing_keys, config_map, live_issuer, live_files })
     }
 
     /// The KeySet with them, be it as it is or as an edit would make it.
@@ -60,7 +64,13 @@ impl Objects {
         let imports = imports(session, key_set, &keys, &mut assumptions).await?;
         let published =
             published(self.config_map.clone(), key_set).map_err(|error| Error::Refused(error.to_string()))?;
-        let signer = signer(key_set, &keys);
+        let mut signer = signer(key_set, &keys);
+        if let Signer::Ours(signer) = &mut signer
+            && self.asks_for_other_files(key_set, &keys, &signer.key_id)
+        {
+            signer.content = SignerContent::OtherFiles;
+        }
+        let targets = targets(session, key_set, &mut assumptions).await?;
         let observed = Observed {
             obstacle: obstacle(key_set, &published),
             keys,
@@ -72,11 +82,27 @@ impl Objects {
             published,
             pass: None,
             witness: None,
+            targets,
             clock: Clock::Trusted,
             key_set: observed_key_set(key_set),
         };
         assumptions.extend(doubts(key_set));
         Ok(Seen { observed, assumptions })
+    }
+
+    /// Whether an edit adds or takes away a file that the signing key has a form for.
+    fn asks_for_other_files(&self, key_set: &KeySet, keys: &[Key], signing: &KeyId) -> bool {
+        let algorithm = keys.iter().find(|key| key.kid() == Some(signing)).map(|key| key.algorithm);
+        let names = |files: &[SignerFile]| -> BTreeSet<(&'static str, String)> {
+            let of = |file: &&SignerFile| algorithm.is_some_and(|algorithm| file.format.is_of(algorithm));
+            let further = files.iter().filter(of).filter(|file| {
+                let usual =
+                    matches!(file.format, FileFormat::Pkcs8Pem | FileFormat::PublicPem | FileFormat::PrivateJwk);
+                !usual || file.name() != file.format.usual_name()
+            });
+            further.map(|file| (file.format.name(), file.name().to_owned())).collect()
+        };
+        names(&self.live_files) != names(&key_set.spec.signers.files)
     }
 
     /// What keeps the issuer from being served, as the status tells of it. What the administrator allows nobody else can see.
@@ -252,6 +278,25 @@ async fn imports(
 }
 
 /// What the status says of today that a forecast does not believe to last.
+/// The workloads that start anew after a switch. How long that takes nobody knows.
+async fn targets(session: &Session, key_set: &KeySet, assumptions: &mut Vec<String>) -> Result<Vec<Target>, Error> {
+    let (namespace, name) = (key_set.namespace().unwrap_or_default(), key_set.name_any());
+    let mut targets = Vec::new();
+    for entry in &key_set.spec.signers.rollout_targets {
+        let target = look(&session.client, &namespace, entry, &name).await;
+        let mut target = target.map_err(|error| Error::Refused(error.to_string()))?;
+        if let Workload::Refused(_) = target.workload {
+            // The rights of the controller are others.
+            target.workload = Workload::Found { uid: String::new(), mark: None, pods: Pods::Current };
+        }
+        if target.workload != Workload::Absent {
+            assumptions.push(format!("{entry} starts all its Pods anew as soon as it is marked"));
+        }
+        targets.push(target);
+    }
+    Ok(targets)
+}
+
 fn doubts(key_set: &KeySet) -> Vec<String> {
     let conditions = || key_set.status.iter().flat_map(|status| &status.conditions);
     let says = |r#type: &str, status| conditions().any(|it| it.r#type == r#type && it.status == status);

@@ -269,6 +269,7 @@ fn name(effect: &Effect) -> &'static str {
         Effect::DeleteKeySecret { .. } => "DeleteKeySecret",
         Effect::DeleteSigningKey { .. } => "DeleteSigningKey",
         Effect::RecordOwnership { .. } => "RecordOwnership",
+        Effect::MarkWorkload { .. } => "MarkWorkload",
     }
 }
 

@@ -25,8 +25,14 @@ pub(crate) fn cases() -> Vec<Case> {
         ("name too long", json!({ "metadata": { "name": "a".repeat(53) } }), Some(("metadata.name", "Too long"))),
         ("name with a dot", json!({ "metadata": { "name": "a.b" } }), Some(("metadata.name", "should match"))),
     ];
-    let specs =
-        algorithms().into_iter().chain(durations()).chain(across()).chain(words()).chain(issuers()).chain(lists());
+    let specs = algorithms()
+        .into_iter()
+        .chain(durations())
+        .chain(across())
+        .chain(words())
+        .chain(issuers())
+        .chain(files())
+        .chain(lists());
     cases.extend(specs.map(|(name, spec, expected)| (name, json!({ "spec": spec }), expected)));
     cases
 }
@@ -235,6 +241,47 @@ fn words() -> Vec<Case> {
             )),
         ),
         ("Signer Secret with a name like that", json!({ "signers": { "secretName": "payments-7a" } }), None),
+    ]
+}
+
+/// Further files of the Signer Secret.
+fn files() -> Vec<Case> {
+    const FILES: &str = "spec.signers.files";
+    let files = |files: Value| json!({ "signers": { "files": files } });
+    let named = |format: &str, name: &str| files(json!([{ "format": format, "name": name }]));
+    let wrong_kind = Some((FILES, "must not have PKCS1PEM without RS* or PS*, nor SEC1PEM without ES*"));
+    let taken = Some((FILES, "must have distinct names, none of them kid or alg or the usual name of another format"));
+    let on = |algorithm: &str, format: &str| json!({ "algorithm": algorithm, "signers": { "files": [{ "format": format }] } });
+    vec![
+        (
+            "files",
+            files(json!([{ "format": "PKCS1PEM", "name": "rsa.pem" }, { "format": "PKCS8PEM", "name": "key.pem" }])),
+            None,
+        ),
+        ("PKCS1PEM on PS", on("PS256", "PKCS1PEM"), None),
+        ("SEC1PEM on ES", on("ES384", "SEC1PEM"), None),
+        ("SEC1PEM on RSA", files(json!([{ "format": "SEC1PEM" }])), wrong_kind),
+        ("PKCS1PEM on ES", on("ES256", "PKCS1PEM"), wrong_kind),
+        ("SEC1PEM on EdDSA", on("EdDSA", "SEC1PEM"), wrong_kind),
+        (
+            "two files of one name",
+            files(json!([{ "format": "PublicPEM", "name": "a" }, { "format": "PKCS8PEM", "name": "a" }])),
+            taken,
+        ),
+        ("a file kid", named("PublicPEM", "kid"), taken),
+        ("a file alg", named("PrivateJWK", "alg"), taken),
+        ("another file private.pem", named("PKCS1PEM", "private.pem"), taken),
+        ("a file with the usual name of one that is not there", named("PKCS8PEM", "private.sec1.pem"), taken),
+        ("its own usual name", named("PKCS1PEM", "private.pkcs1.pem"), None),
+        (
+            "a format twice",
+            files(json!([{ "format": "PublicPEM" }, { "format": "PublicPEM", "name": "b" }])),
+            Some(("spec.signers.files[1]", "Duplicate value")),
+        ),
+        ("an unknown format", named("PKCS12", "a"), Some(("spec.signers.files[0].format", "Unsupported value"))),
+        // The API server takes no such entry of a Secret.
+        ("a name with dots first", named("PublicPEM", "..a"), Some(("spec.signers.files[0].name", "should match"))),
+        ("a name with a slash", named("PublicPEM", "a/b"), Some(("spec.signers.files[0].name", "should match"))),
     ]
 }
 

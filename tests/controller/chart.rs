@@ -17,27 +17,63 @@ use crate::{
     cluster::{Cluster, binaries},
     proxy::Call,
     rig::{Install, Rig, SET},
-    rights, until,
+    rights, rollouts, until,
 };
 
 #[tokio::test]
 async fn the_rights_of_the_chart_are_those_that_are_used_in_the_whole_cluster() {
-    let rig = Installed::new(&[]).await;
-    rig.live("clusterroles").await;
+    let rig = Installed::new(&[], &["rbac.rolloutTargets=true"]).await;
+    rig.live("clusterroles", &["Deployment", "StatefulSet"]).await;
 }
 
 #[tokio::test]
 async fn the_rights_of_the_chart_are_those_that_are_used_in_one_namespace() {
-    let rig = Installed::new(&[NAMESPACE]).await;
+    let rig = Installed::new(&[NAMESPACE], &[]).await;
     let roles = list(&rig.client, "clusterroles", None).await;
     let ours: Vec<_> = roles.iter().filter(|role| role["metadata"]["labels"]["helm.sh/chart"].is_string()).collect();
     assert!(ours.is_empty(), "{ours:?}");
-    rig.live("roles").await;
+    rig.live("roles", &[]).await;
+}
+
+#[tokio::test]
+async fn a_right_that_lacks_for_rollouts_is_named_and_holds_up_nothing_but_the_old_key() {
+    let Installed { mut rig, client } = Installed::new(&[], &[]).await;
+    rig.controller = Some(rig.new_controller("one", SYSTEM));
+    rig.create("deployments", &rollouts::workload("Deployment", "issuer", 0)).await;
+    rig.apply(json!({"signers": {"rolloutTargets": [{"kind": "Deployment", "name": "issuer"}]}})).await;
+    let first = rig.until_settled().await;
+    let told = |status: &Value| {
+        let of = |it: &&Value| it["type"] == "RolloutBlocked";
+        status["conditions"].as_array().unwrap().iter().find(of).unwrap()["message"].as_str().unwrap().to_owned()
+    };
+    let refused = told(&rig.until_condition("RolloutBlocked=True/TargetRefused").await);
+    assert!(refused.contains("rbac.rolloutTargets") && refused.contains("cannot get"), "{refused}");
+    // The right to look is not the right to patch.
+    let rule = json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]});
+    let looker = json!({"metadata": {"name": "looker"}, "rules": [rule]});
+    request(&client, Method::POST, &format!("{RBAC}/namespaces/{NAMESPACE}/roles"), &looker).await.unwrap();
+    let binding = json!({
+        "metadata": {"name": "looker"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "looker"},
+        "subjects": [{"kind": "ServiceAccount", "name": "keyset-controller", "namespace": SYSTEM}],
+    });
+    request(&client, Method::POST, &format!("{RBAC}/namespaces/{NAMESPACE}/rolebindings"), &binding).await.unwrap();
+    rig.rotate().await;
+    let second = until("the switch", async || rig.signer().await.filter(|now| now.kid != first.kid)).await;
+    until("the refused patch", async || told(&rig.status().await).contains("cannot patch").then_some(())).await;
+    assert_eq!(rig.until_settled().await, second, "the next standby is made");
+    assert!(rig.published().await.contains(&first.kid));
+    // What the chart grants when it is asked to.
+    let rule = json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]});
+    let path = format!("{RBAC}/namespaces/{NAMESPACE}/roles/looker");
+    request(&client, Method::PATCH, &path, &json!({"rules": [rule]})).await.unwrap();
+    until("the end of the first key", async || (!rig.published().await.contains(&first.kid)).then_some(())).await;
+    rig.finish_discreetly().await;
 }
 
 #[tokio::test]
 async fn an_editor_changes_nothing_that_the_operator_wrote() {
-    let Installed { mut rig, client } = Installed::new(&[]).await;
+    let Installed { mut rig, client } = Installed::new(&[], &[]).await;
     rig.controller = Some(rig.new_controller("one", SYSTEM));
     rig.apply(json!({})).await;
     rig.until_settled().await;
@@ -112,8 +148,8 @@ struct Installed {
 }
 
 impl Installed {
-    /// Looks after `namespaces`; none is the whole cluster.
-    async fn new(namespaces: &[&str]) -> Self {
+    /// Looks after `namespaces`; none is the whole cluster. With these values.
+    async fn new(namespaces: &[&str], values: &[&str]) -> Self {
         let watched = namespaces.iter().map(|namespace| format!("--watch-namespace={namespace}"));
         let flags = watched.chain([format!("--allow-issuer-host=login.example.com={NAMESPACE}")]).collect();
         let cluster = Arc::new(Cluster::start().await.unwrap());
@@ -125,17 +161,24 @@ impl Installed {
         let mut helm = helm();
         helm.args(["install", "keyset", CHART, "--namespace", SYSTEM, "--create-namespace"]);
         helm.args(["--set-json", &format!("watchNamespaces={}", json!(namespaces))]);
+        helm.args(values.iter().flat_map(|value| ["--set", value]));
         let output = helm.env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Self { rig, client }
     }
 
     /// A life of a set in which everything is done that the controller ever does.
-    async fn live(self, roles: &str) {
+    async fn live(self, roles: &str, targets: &[&str]) {
         let Self { mut rig, client } = self;
         rig.controller = Some(rig.new_controller("one", SYSTEM));
+        for kind in targets {
+            let resource = format!("{}s", kind.to_lowercase());
+            rig.create(&resource, &rollouts::workload(kind, "issuer", 0)).await;
+        }
+        let targets: Vec<_> = targets.iter().map(|kind| json!({"kind": kind, "name": "issuer"})).collect();
         let publication = json!({"issuer": "https://login.example.com/some/path"});
-        rig.apply(json!({"retention": {"historyLimit": 0}, "publication": publication})).await;
+        let signers = json!({"rolloutTargets": targets});
+        rig.apply(json!({"retention": {"historyLimit": 0}, "publication": publication, "signers": signers})).await;
         let first = rig.until_settled().await;
         for round in 0..3 {
             rig.rotate().await;

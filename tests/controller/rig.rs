@@ -228,6 +228,7 @@ impl Rig {
         let group = match resource {
             "keysets" | "signingkeys" => "/apis/keyset.dev/v1alpha1",
             "events" => "/apis/events.k8s.io/v1",
+            "deployments" | "statefulsets" => "/apis/apps/v1",
             "gitrepositories" => "/apis/source.toolkit.fluxcd.io/v1",
             "kustomizations" => "/apis/kustomize.toolkit.fluxcd.io/v1",
             _ => "/api/v1",

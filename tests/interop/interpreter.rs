@@ -156,10 +156,10 @@ fn installed(name: &str, pins: &str, commands: Commands<'_>, install: impl Fn(&P
 }
 
 /// What is run in Python.
-const PYTHON: &[&str] = &["signer.py", "sign.py", "verify.py", "assertion.py", "assertion_for.py"];
+const PYTHON: &[&str] = &["signer.py", "sign.py", "verify.py", "files.py", "assertion.py", "assertion_for.py"];
 
 /// What is run in Node.
-const NODE: &[&str] = &["discover.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
+const NODE: &[&str] = &["discover.mjs", "files.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
 
 /// Command lines that work where a language is installed.
 type Commands<'a> = &'a [&'a [&'a str]];

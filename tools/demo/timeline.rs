@@ -215,6 +215,7 @@ fn because(guard: Guard) -> &'static str {
         Guard::KeyMaterial => "the key is being made",
         Guard::Visibility => "when every server serves it",
         Guard::VerifierCaches => "when old copies have expired",
+        Guard::SignerRollout => "when its last signer has started anew",
         Guard::SignerReload => "when signers have its successor",
         Guard::TokenExpiry => "when its tokens have expired",
         Guard::RollbackWindow => "when the rollback window ends",

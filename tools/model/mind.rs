@@ -198,6 +198,7 @@ impl Mind {
             undecodable: Vec::new(),
             strays: self.strays(sight, signer.as_deref(), claimed),
             obstacle: None,
+            targets: Vec::new(),
             signer: signer.map_or(Signer::Absent, |signer| Signer::Ours((*signer).clone())),
             published: self.documents.value(u32::from(sight.objects.published)).map_or(Published::Absent, |document| {
                 Published::Ours(ConfigMapContent {
@@ -358,7 +359,7 @@ impl Mind {
             Effect::DeleteSigningKey { key, .. } => {
                 writes.extend(slot_of(key).map(|slot| self.write(Act::DeleteKey(slot), "prune".to_owned())));
             }
-            Effect::RecordOwnership { .. } => {}
+            Effect::RecordOwnership { .. } | Effect::MarkWorkload { .. } => {}
         }
     }
 

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     fn keys(pair: &KeyPair) -> (SigningKey, Value) {
-        let data = serde_json::to_value(pair.signer_secret_data().unwrap()).unwrap();
+        let data = serde_json::to_value(pair.signer_secret_data(&[]).unwrap()).unwrap();
         let jwk = base64::prelude::BASE64_STANDARD.decode(data[PRIVATE_JWK].as_str().unwrap()).unwrap();
         (SigningKey::from_jwk(&jwk).unwrap(), serde_json::to_value(pair.public_jwk()).unwrap())
     }

@@ -101,7 +101,7 @@ fn every_encoding_of_every_algorithm_is_read() {
 fn what_we_store_can_be_imported() {
     for algorithm in Algorithm::ALL {
         let pair = KeyPair::generate(algorithm, None, &mut getrandom::SysRng).unwrap();
-        let data = pair.signer_secret_data().unwrap();
+        let data = pair.signer_secret_data(&[]).unwrap();
         for entry in [secret::PRIVATE_PEM, secret::PRIVATE_JWK] {
             let imported = KeyPair::import(&data, entry, algorithm, None).unwrap();
             assert_eq!(imported.public_jwk(), pair.public_jwk());

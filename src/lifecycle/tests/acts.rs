@@ -46,6 +46,15 @@ pub(super) enum Act {
     External(usize),
     DropExternal,
     Import(usize),
+    /// A workload is listed as a rollout target, or no longer.
+    Target(usize, bool),
+    /// So many of its Pods start anew.
+    RestartPods(usize, usize),
+    CrashPod(usize),
+    /// It may not be read.
+    Refuse(usize, bool),
+    Undeploy(usize),
+    DeployAgain(usize),
     Snapshot,
     RollBack,
 }
@@ -81,6 +90,12 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         1 => (0_usize..EXTERNALS).prop_map(Act::External),
         1 => Just(Act::DropExternal),
         1 => (0_usize..4).prop_map(Act::Import),
+        2 => (0_usize..WORKLOADS, any::<bool>()).prop_map(|(index, it)| Act::Target(index, it)),
+        4 => (0_usize..WORKLOADS, 1_usize..3).prop_map(|(index, count)| Act::RestartPods(index, count)),
+        1 => (0_usize..WORKLOADS).prop_map(Act::CrashPod),
+        1 => (0_usize..WORKLOADS, any::<bool>()).prop_map(|(index, it)| Act::Refuse(index, it)),
+        1 => (0_usize..WORKLOADS).prop_map(Act::Undeploy),
+        2 => (0_usize..WORKLOADS).prop_map(Act::DeployAgain),
         1 => Just(Act::Snapshot),
         1 => Just(Act::RollBack),
     ]
@@ -134,6 +149,16 @@ impl World {
                 }
             }
             Act::Import(index) => self.import(*index),
+            Act::Target(index, true) => self.target(WORKLOAD_NAMES[*index]),
+            Act::RestartPods(index, count) => self.restart_pods(*index, *count),
+            Act::CrashPod(index) => self.crash_pod(*index),
+            Act::Refuse(index, refused) => {
+                if let Some(running) = self.workloads.get_mut(*index) {
+                    running.refused = *refused;
+                }
+            }
+            Act::Undeploy(index) => self.undeploy(*index),
+            Act::DeployAgain(index) => self.deploy_again(*index),
             _ => self.ask(act),
         }
     }
@@ -163,6 +188,7 @@ impl World {
             Act::Release => spec.held_keys.clear(),
             Act::External(index) => spec.external_keys = vec![external(*index)],
             Act::DropExternal => spec.external_keys.clear(),
+            Act::Target(index, _) => spec.signers.rollout_targets.retain(|it| it.name != WORKLOAD_NAMES[*index]),
             _ => {}
         });
     }
@@ -204,3 +230,5 @@ fn external(index: usize) -> ExternalKey {
 }
 
 const EXTERNALS: usize = 2;
+pub(super) const WORKLOAD_NAMES: [&str; WORKLOADS] = ["issuer", "gateway"];
+const WORKLOADS: usize = 2;

@@ -17,6 +17,7 @@ mod publications;
 mod records;
 mod repairs;
 mod restores;
+mod rollouts;
 mod signers;
 mod statuses;
 mod timeline;

@@ -4,7 +4,9 @@ use jiff::SignedDuration;
 
 use super::world::World;
 use super::worlds::{kid, on_request, revoke};
-use crate::api::{ImportedKey, Origin, RevocationMode, RotationMode, RotationReason, SecretKeyRef};
+use crate::api::{
+    FileFormat, ImportedKey, Origin, RevocationMode, RotationMode, RotationReason, SecretKeyRef, SignerFile,
+};
 use crate::jose::Algorithm;
 use crate::lifecycle::{Import, Ownership, PrivateHalf, Signer, SignerContent, SignerSecret};
 
@@ -47,6 +49,37 @@ fn a_switch_that_the_status_does_not_tell_of_was_found() {
     world.signer = Signer::Absent;
     world.settle();
     assert_eq!(signer(&mut world).reason, RotationReason::Adopted);
+}
+
+#[test]
+fn other_files_are_one_write_and_no_activation() {
+    for (acknowledged, cause) in [(false, "Files"), (true, "Repair")] {
+        let mut world = on_request();
+        let before = signer(&mut world).clone();
+        if !acknowledged {
+            world.edit(|spec| spec.signers.files = vec![SignerFile { format: FileFormat::Sec1Pem, name: None }]);
+        }
+        signer(&mut world).content = SignerContent::OtherFiles;
+        let (written, told) = (world.log.len(), world.told.len());
+        world.settle();
+        assert_eq!(world.log.len(), written + 1, "{:?}", &world.log[written..]);
+        assert!(world.log[written].contains(cause), "{}", world.log[written]);
+        // What the user asked for is no repair that people must hear of.
+        assert_eq!(world.told.len() - told, usize::from(acknowledged));
+        let after = signer(&mut world).clone();
+        assert_eq!(after, SignerSecret { fence: after.fence.clone(), ..before });
+    }
+}
+
+#[test]
+fn a_key_signs_and_is_rebuilt_from_a_signer_secret_with_other_files() {
+    let mut world = on_request();
+    let (before, switches) = (signer(&mut world).clone(), world.activations.len());
+    signer(&mut world).content = SignerContent::OtherFiles;
+    world.key_mut(1).private = PrivateHalf::Absent;
+    world.settle();
+    assert!(matches!(world.key(1).private, PrivateHalf::Stored(_)));
+    assert_eq!((world.activations.len(), signer(&mut world).content), (switches, before.content));
 }
 
 #[test]

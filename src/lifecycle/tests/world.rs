@@ -1,7 +1,9 @@
 //! A cluster in memory: objects with versions, replicas that follow the ConfigMap, and the ghosts that judge.
 //!
-//! [`writes`] has what it does with the writes of a plan.
+//! [`writes`] has what it does with the writes of a plan, [`workloads`] what reads its key only once.
 
+#[path = "workloads.rs"]
+mod workloads;
 #[path = "writes.rs"]
 mod writes;
 
@@ -15,6 +17,7 @@ use crate::lifecycle::{
     Clock, Event, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Pass, PassState, Plan, Published,
     Replica, ServedKeys, Signer, Stray, Witness, plan, sought,
 };
+use workloads::Running;
 
 /// The cluster.
 pub(super) struct World {
@@ -25,6 +28,7 @@ pub(super) struct World {
     pub(super) published: Published,
     pub(super) servers: Vec<Server>,
     pub(super) clock: Clock,
+    pub(super) workloads: Vec<Running>,
     pub(super) undecodable: Vec<String>,
     pub(super) strays: Vec<Stray>,
     pub(super) imports: Vec<Import>,
@@ -106,6 +110,7 @@ impl World {
             published: Published::Absent,
             servers: vec![server.clone(), server],
             clock: Clock::Trusted,
+            workloads: Vec::new(),
             undecodable: Vec::new(),
             strays: Vec::new(),
             imports: Vec::new(),
@@ -170,6 +175,7 @@ impl World {
             published: self.published.clone(),
             pass: Some(self.pass()),
             witness: None,
+            targets: self.targets(),
             clock: self.clock.clone(),
         };
         let document = |digest: &Digest| {
@@ -254,6 +260,7 @@ impl World {
         self.serve();
         self.now = time;
         self.serve();
+        self.roll_out();
     }
 
     pub(super) fn edit(&mut self, edit: impl FnOnce(&mut KeySetSpec)) {
@@ -378,7 +385,7 @@ impl World {
     }
 
     /// The signing key signs tokens of the lifetime in force, until its signers have reloaded.
-    fn note_lifetime(&mut self) {
+    pub(super) fn note_lifetime(&mut self) {
         let lifetime = self.key_set.spec.tokens.max_lifetime.length();
         let lag = self.key_set.spec.signers.max_reload_lag.length();
         let signing = match &self.signer {
@@ -386,7 +393,8 @@ impl World {
             Signer::Absent | Signer::Foreign | Signer::Illegible(_) => None,
         };
         let lagging = self.ghosts.overwritten.iter().filter(|(_, time)| self.now <= **time + lag);
-        let kids: Vec<KeyId> = lagging.map(|(kid, _)| kid.clone()).chain(signing).collect();
+        let started = self.listed().flat_map(|running| running.kids_since(self.now - lag));
+        let kids: Vec<KeyId> = lagging.map(|(kid, _)| kid.clone()).chain(signing).chain(started).collect();
         for kid in kids {
             let longest = self.ghosts.longest_lifetime.entry(kid).or_insert(lifetime);
             *longest = lifetime.max(*longest);

@@ -60,6 +60,7 @@ impl World {
             Effect::DeleteKeySecret { key, .. } => {
                 self.keys.iter_mut().find(|it| it.name == key).unwrap().private = PrivateHalf::Absent;
             }
+            Effect::MarkWorkload { target, uid, mark } => self.mark(&target, &uid, mark),
             Effect::DeleteSigningKey { key, .. } => self.keys.retain(|it| it.name != key),
             Effect::RecordOwnership { key, .. } => {
                 self.keys.iter_mut().find(|it| it.name == key).unwrap().ownership = Ownership::AsWanted;
@@ -202,6 +203,7 @@ impl World {
             Effect::ApplyConfigMap { set, revision, .. } => format!("publish {} keys revision {revision}", set.len()),
             Effect::RebuildKeySecret { key, .. } => format!("rebuild {key}"),
             Effect::DeleteKeySecret { key, .. } => format!("destroy {key}"),
+            Effect::MarkWorkload { target, mark, .. } => format!("mark {target} term {}", mark.term),
             Effect::DeleteSigningKey { key, .. } => format!("prune {key}"),
             Effect::RecordOwnership { key, .. } => format!("own {key}"),
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::api::WorkloadKind;
 use crate::forecast::Forecast;
 use crate::lifecycle::{
     DeleteCause, Effect, Fence, Observed, ObservedKeySet, PrivateHalf, Provenance, PublishCause, RecordCause,
@@ -33,6 +34,8 @@ pub(super) enum Action {
     Adopt,
     Publish,
     Activate,
+    Restart,
+    WriteFiles,
     Bar,
     Repair,
     Record,
@@ -130,6 +133,14 @@ impl Teller<'_> {
                 let text = format!("delete the record {key}, beyond retention.historyLimit");
                 (Action::Prune, key.clone(), text, vec![Write::new("delete", "signingkeys", key)])
             }
+            Effect::MarkWorkload { target, .. } => {
+                let resource = match target.kind {
+                    WorkloadKind::Deployment => "deployments",
+                    WorkloadKind::StatefulSet => "statefulsets",
+                };
+                let text = format!("start the Pods of {target} anew");
+                (Action::Restart, target.name.clone(), text, vec![Write::new("apply", resource, &target.name)])
+            }
             Effect::RecordOwnership { key, .. } => self.owned(key),
         };
         Foretold { time, action, subject, text, writes }
@@ -154,6 +165,7 @@ impl Teller<'_> {
             SignerChange::Activate => {
                 (Action::Activate, format!("switch signers to {} (term {})", record.key_name, record.term))
             }
+            SignerChange::Files => (Action::WriteFiles, "write the files that signers.files asks for".to_owned()),
             SignerChange::Bar => (Action::Bar, "bar keys from signing again".to_owned()),
             SignerChange::Repair => (Action::Repair, "write the Signer Secret again".to_owned()),
         };

@@ -70,6 +70,7 @@ fn at_defaults(asked: Asked) -> Timeline {
         published: Published::Absent,
         pass: None,
         witness: None,
+        targets: Vec::new(),
         clock: Clock::Trusted,
     };
     let now = start() + hours(30 * 24 + 8);
