@@ -76,12 +76,12 @@ struct Explanation {
     time: Option<Timestamp>,
     note: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    terms: Vec<Value>,
+    terms: Vec<Summand>,
 }
 
 /// A length of the timing contract, with its letter and its field.
 #[derive(Serialize)]
-struct Value {
+struct Summand {
     symbol: &'static str,
     field: &'static str,
     value: String,
@@ -102,9 +102,12 @@ impl Explained {
 impl Explanation {
     fn of(check: &Check) -> Self {
         let Check { guard, met, time, terms, note } = check.clone();
-        let value =
-            |term: crate::lifecycle::Term| Value { symbol: term.symbol, field: term.field, value: length(term.value) };
-        Self { guard, met, time, note, terms: terms.into_iter().map(value).collect() }
+        let summand = |term: crate::lifecycle::Term| Summand {
+            symbol: term.symbol,
+            field: term.field,
+            value: length(term.value),
+        };
+        Self { guard, met, time, note, terms: terms.into_iter().map(summand).collect() }
     }
 }
 

@@ -49,8 +49,7 @@ impl Interpreter {
             let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
             run(Command::new("npm").args(npm).current_dir(home))
         })?;
-        const SCRIPTS: &[&str] = &["discover.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
-        let directory = scripts(directory.join("node"), SCRIPTS);
+        let directory = scripts(directory.join("node"), NODE);
         std::os::unix::fs::symlink(installed.join("node_modules"), directory.join("node_modules")).unwrap();
         Some(Self { program: Some("node".into()), directory, authority: None })
     }
@@ -158,6 +157,9 @@ fn installed(name: &str, pins: &str, commands: Commands<'_>, install: impl Fn(&P
 
 /// What is run in Python.
 const PYTHON: &[&str] = &["signer.py", "sign.py", "verify.py", "assertion.py", "assertion_for.py"];
+
+/// What is run in Node.
+const NODE: &[&str] = &["discover.mjs", "signer.mjs", "sign.mjs", "verdicts.mjs", "verify.mjs"];
 
 /// Command lines that work where a language is installed.
 type Commands<'a> = &'a [&'a [&'a str]];

@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "TOKEN")]
     token: String,
     /// Name of the verifier, one of which must be in aud; repeat it for more
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     audience: Vec<String>,
     /// Issuer that iss must name [default: that of the KeySet, if it has one]
     #[arg(long, value_name = "URL")]

@@ -2,6 +2,7 @@
 //! server through the API server.
 
 use std::fmt::{self, Display};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -130,8 +131,8 @@ async fn discovered(web: &Web, issuer: &str) -> Result<Uri, Error> {
 
 /// Plain HTTP, and not within this machine.
 fn is_exposed(url: &Uri) -> bool {
-    let host = url.host().unwrap_or_default();
-    let is_local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     url.scheme_str() != Some("https") && !is_local
 }
 
@@ -145,3 +146,45 @@ const URL: &str = "it must be a URL such as https://keys.example.com/auth/paymen
 const SERVICE: &str = "it must be NAMESPACE/NAME, with :PORT if the port is not named http";
 const NO_SOURCE: &str =
     "where is the set? Give its --url, or --issuer to have it discovered, or --server-service and --keyset";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_named_by_its_namespace() {
+        let path = |text: &str| text.parse::<Service>().map(|it| format!("{} {} {}", it.namespace, it.name, it.port));
+        assert_eq!(path("keys/server").unwrap(), "keys server http");
+        assert_eq!(path("keys/server:https").unwrap(), "keys server https");
+        // It becomes a part of a path.
+        for text in [
+            "",
+            "server",
+            "/server",
+            "keys/",
+            "keys/server:",
+            "keys/a/b",
+            "keys/..",
+            "keys/server?a",
+            "keys/server:a:b",
+        ] {
+            assert!(path(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_leaves_this_machine_in_the_clear_is_exposed() {
+        let exposed = |text: &str| is_exposed(&web_url(text).unwrap());
+        assert!(
+            exposed("http://keys.example.com/")
+                && exposed("http://10.0.0.1:8080/a")
+                && exposed("http://127.0.0.1.example/")
+        );
+        for text in ["https://keys.example.com/", "http://127.0.0.1:80/", "http://localhost/", "http://[::1]:8080/"] {
+            assert!(!exposed(text), "{text}");
+        }
+        for text in ["", "keys.example.com", "/jwks.json", "ftp://keys.example.com/", "http://", "https:///jwks.json"] {
+            assert!(web_url(text).is_err(), "{text}");
+        }
+    }
+}
