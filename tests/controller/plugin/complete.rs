@@ -43,12 +43,9 @@ async fn names_and_kids_are_offered_and_kubectl_finds_the_plugin() {
     assert!(status.code == 0 && status.out.contains("pay-1"), "{status:?}");
     let refused = through(&["keyset", "status", "nobody", "-n", &rig.namespace]);
     assert_eq!((refused.code, refused.out.as_str()), (1, ""), "the exit code comes through: {refused:?}");
-    let completed = through(&["__complete", "keyset", ""]);
-    assert!(
-        completed.out.contains("revoke\tTrust a key no more, for ever\n") && completed.out.ends_with(":4\n"),
-        "{completed:?}"
-    );
-    let completed = through(&["__complete", "keyset", "-n", &rig.namespace, "pin", SET, "pay-"]);
-    assert!(completed.out.starts_with("pay-1\tActive\npay-2\tStandby\n:4\n"), "{completed:?}");
+    let found = through(&["__complete", "keyset", ""]);
+    assert!(found.out.contains("revoke\tTrust a key no more, for ever\n") && found.out.ends_with(":4\n"), "{found:?}");
+    let found = through(&["__complete", "keyset", "-n", &rig.namespace, "pin", SET, "pay-"]);
+    assert!(found.out.starts_with("pay-1\tActive\npay-2\tStandby\n:4\n"), "{found:?}");
     rig.finish().await;
 }

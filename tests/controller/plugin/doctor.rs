@@ -35,8 +35,8 @@ async fn doctor_finds_all_well_and_each_thing_amiss() {
     let said = said.out;
     // Other tests may install the chart meanwhile.
     let of_others = Regex::new(r"installation|(controller|server) [a-z0-9-]+/").unwrap();
-    let text: String = said.lines().filter(|line| !of_others.is_match(line)).map(|line| format!("{line}\n")).collect();
-    let text = tidy(&text);
+    let lines: Vec<&str> = said.lines().filter(|line| !of_others.is_match(line)).collect();
+    let text = tidy(&(lines.join("\n") + "\n"));
     let text = Regex::new(r"127\.0\.0\.1:\d+").unwrap().replace_all(&text, "<address>").into_owned();
     let text = Regex::new("sha256:[0-9a-f]{12}").unwrap().replace_all(&text, "<digest>").into_owned();
     let text = Regex::new(r"is [01] s (ahead of|behind)").unwrap().replace_all(&text, "is <little>").into_owned();

@@ -64,7 +64,12 @@ async fn a_key_is_imported_from_a_file_and_from_a_secret() {
     assert!(entry.contains("has an importedKeys entry old-issuer already"), "{entry}");
     rig.until_settled().await;
 
-    // From a Secret that is there: its owner consents by the label, and nothing else of it is written.
+    from_a_secret(&rig).await;
+    rig.finish_discreetly().await;
+}
+
+/// Its owner consents by the label, and nothing else of it is written.
+async fn from_a_secret(rig: &Rig) {
     let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
     let object = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "made" }, "stringData": { "a.pem": pem, "b": "x" },
@@ -83,5 +88,4 @@ async fn a_key_is_imported_from_a_file_and_from_a_secret() {
     rig.patch("secrets", "made", json!({ "metadata": { "labels": { "keyset.dev/import": "other" } } })).await;
     assert!(rig.refused(&["import", SET, "--secret", "made/a.pem"]).contains("consents to KeySet other"));
     rig.until_settled().await;
-    rig.finish_discreetly().await;
 }

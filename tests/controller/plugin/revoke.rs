@@ -102,23 +102,7 @@ async fn nobody_answers_a_revocation_while_the_operator_is_away() {
         tidy(&rig.kubectl_keyset(&["revoke", SET, "pay-1", "--mode", "Immediate", "--dry-run", "server"]).ok())
     );
     // Who may not see the keys is not kept from revoking one in an emergency.
-    rig.create_at(
-        &format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles", rig.namespace),
-        &json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "keysets" },
-            "rules": [{ "apiGroups": ["keyset.dev"], "resources": ["keysets"], "verbs": ["get", "patch"] }],
-        }),
-    )
-    .await;
-    rig.create_at(
-        &format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings", rig.namespace),
-        &json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "keysets" },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "keysets" },
-            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "fireman" }],
-        }),
-    )
-    .await;
+    let_write_key_sets(&rig, "fireman").await;
     let blind = until("the right to be known", async || {
         let said = rig.kubectl_keyset(&["revoke", SET, "pay-1", "--as", "fireman", "--dry-run", "server"]);
         (said.code == 0).then_some(said.out)
@@ -145,6 +129,27 @@ async fn nobody_answers_a_revocation_while_the_operator_is_away() {
     let away = rig.refused(&["revoke", SET, "pay-1", "--yes", "--wait", "1s"]);
     assert!(away.contains("is written, but the operator has not answered it"), "{away}");
     rig.finish_discreetly().await;
+}
+
+/// Lets a user read and write KeySets, and nothing else.
+async fn let_write_key_sets(rig: &Rig, user: &str) {
+    rig.create_at(
+        &format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles", rig.namespace),
+        &json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "keysets" },
+            "rules": [{ "apiGroups": ["keyset.dev"], "resources": ["keysets"], "verbs": ["get", "patch"] }],
+        }),
+    )
+    .await;
+    rig.create_at(
+        &format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings", rig.namespace),
+        &json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "keysets" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "keysets" },
+            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user }],
+        }),
+    )
+    .await;
 }
 
 /// Revokes at a terminal at which somebody types.
