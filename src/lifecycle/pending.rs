@@ -9,6 +9,7 @@ use super::observed::{Key, Observed, PrivateHalf};
 use super::pin;
 use super::retire::{destruction_time, removal_time};
 use super::revoke;
+use super::rollout;
 use super::schedule::{Rotation, Successor, Window};
 use super::view::{Freeze, Step, View};
 use crate::api::{Guard, RevocationMode, RotationMode, RotationReason, TransitionAction};
@@ -75,7 +76,7 @@ pub fn pending(observed: &Observed, now: Timestamp) -> Vec<Pending> {
         let ends = [destruction(&view, key), removal(&view, key), revocation(&view, key)];
         ends.into_iter().flatten().collect::<Vec<_>>()
     });
-    std::iter::once(rotation(&view)).chain(keys).collect()
+    std::iter::once(rotation(&view)).chain(keys).chain(rollouts(&view)).collect()
 }
 
 fn rotation(view: &View<'_>) -> Pending {
@@ -187,6 +188,26 @@ fn destruction(view: &View<'_>, key: &Key) -> Option<Pending> {
     Some(Pending { action: TransitionAction::DestroyPrivateKey, key: Some(key.name.clone()), asked, guards })
 }
 
+/// Keys that may leave only some time after a rollout has ended, which no time tells.
+fn rollouts(view: &View<'_>) -> Vec<Pending> {
+    let waiting = rollout::waiting(view).filter(|(key, ..)| revoke::removal_time(view, key).is_none());
+    let waiting = waiting.map(|(key, _, message)| {
+        let mut guards = vec![check(Guard::SignerRollout, false, message)];
+        if view.is_held(key) && !key.is_revoked() {
+            guards.push(held());
+        }
+        let (action, step) = if key.is_revoked() {
+            (TransitionAction::Revoke, Step::Urgent)
+        } else {
+            (TransitionAction::Remove, Step::Forward)
+        };
+        guards.extend(frozen(view, step));
+        let asked = "its successor signs".to_owned();
+        Pending { action, key: Some(key.name.clone()), asked, guards }
+    });
+    waiting.collect()
+}
+
 /// Guard 2.
 fn removal(view: &View<'_>, key: &Key) -> Option<Pending> {
     if key.is_over() {
@@ -212,7 +233,7 @@ fn removal(view: &View<'_>, key: &Key) -> Option<Pending> {
     };
     let mut guards = vec![expiry];
     if view.is_held(key) {
-        guards.push(check(Guard::Held, false, "heldKeys lists the key: take it out to let the key go"));
+        guards.push(held());
     }
     guards.extend(frozen(view, Step::Forward));
     let healthy = view.signing().is_some_and(|signing| !signing.is_over() && view.can_sign(signing));
@@ -229,6 +250,9 @@ fn removal(view: &View<'_>, key: &Key) -> Option<Pending> {
 fn revocation(view: &View<'_>, key: &Key) -> Option<Pending> {
     key.lifecycle.revocation_time.filter(|_| !key.is_removed())?;
     let time = revoke::removal_time(view, key);
+    if time.is_none() && rollout::waiting(view).any(|(waiting, ..)| waiting.name == key.name) {
+        return None;
+    }
     let mode = key.kid().and_then(|kid| revoke::mode(view, kid));
     let immediate = mode == Some(RevocationMode::Immediate);
     let replaced = check(
@@ -249,6 +273,10 @@ fn revocation(view: &View<'_>, key: &Key) -> Option<Pending> {
     guards.extend(frozen(view, Step::Urgent));
     let asked = "revokedKeys lists it".to_owned();
     Some(Pending { action: TransitionAction::Revoke, key: Some(key.name.clone()), asked, guards })
+}
+
+fn held() -> Check {
+    check(Guard::Held, false, "heldKeys lists the key: take it out to let the key go")
 }
 
 /// What keeps the whole set from such a step.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::acts::{Act, act};
 use super::world::World;
-use super::worlds::{on_request, steady};
+use super::worlds::{ask, on_request, steady};
 use crate::api::{Guard, HeldKey, TransitionAction};
 use crate::lifecycle::{Clock, Pending, pending};
 
@@ -73,6 +73,23 @@ fn a_removal_names_its_terms_and_a_hold_has_no_end() {
     let held = of(&world, TransitionAction::Remove).unwrap();
     assert!(held.guards.iter().any(|it| it.guard == Guard::Held && !it.met));
     assert_eq!(held.earliest_time(), None);
+}
+
+#[test]
+fn a_key_whose_signers_start_anew_waits_for_them_first() {
+    let mut world = on_request();
+    world.deploy("issuer");
+    world.target("issuer");
+    ask(&mut world, "2026-01-02T00:30:00Z");
+    world.settle();
+    let removal = of(&world, TransitionAction::Remove).unwrap();
+    let unmet: Vec<Guard> = removal.guards.iter().filter(|it| !it.met).map(|it| it.guard).collect();
+    assert_eq!((removal.key.as_deref(), unmet.as_slice()), (Some("pay-1"), [Guard::SignerRollout].as_slice()));
+    assert_eq!(removal.earliest_time(), None);
+    world.restart_pods(0, 2);
+    world.run_for("1m");
+    let removal = of(&world, TransitionAction::Remove).unwrap();
+    assert!(removal.earliest_time().is_some(), "{removal:#?}");
 }
 
 #[test]
