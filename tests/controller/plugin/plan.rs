@@ -279,7 +279,7 @@ fn drawn(set: &str, spec: &Value, kid: &Value, dice: &mut Dice) -> Value {
         json!({ field: entries })
     };
     let lengths = if is_slow(set) { ["30m", "1h", "2h"] } else { ["500ms", "1s", "1500ms"] };
-    match dice.roll(22) {
+    match dice.roll(24) {
         0..=2 => json!({ "algorithm": dice.pick(&["ES256", "EdDSA", "ES384", "RS256"].map(Value::from)) }),
         3..=7 => json!({ "rotation": { "after": Rig::now() } }),
         8 => json!({ "rotation": { "after": dice.pick(&[Value::Null, json!("2030-01-01T00:00:00Z")]) } }),
@@ -307,6 +307,14 @@ fn drawn(set: &str, spec: &Value, kid: &Value, dice: &mut Dice) -> Value {
             let entry =
                 json!({ "name": "old", "secretRef": { "name": secret, "key": "tls.key" }, "algorithm": "ES256" });
             json!({ "importedKeys": [entry] })
+        }
+        20 => {
+            let format = dice.pick(&["PKCS8PEM", "SEC1PEM", "PrivateJWK"].map(Value::from));
+            json!({ "signers": { "files": dice.pick(&[Value::Null, json!([{ "format": format, "name": "own" }])]) } })
+        }
+        21 => {
+            let target = json!([{ "kind": "Deployment", "name": "missing" }]);
+            json!({ "signers": { "rolloutTargets": dice.pick(&[Value::Null, target]) } })
         }
         _ => json!({ "deletionPolicy": if spec["deletionPolicy"] == "Delete" { "Retain" } else { "Delete" } }),
     }
