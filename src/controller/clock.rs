@@ -13,8 +13,8 @@ use super::objects::within;
 use crate::lifecycle::Clock;
 
 /// The wall clock, to the millisecond: nothing finer is stored.
-#[allow(clippy::disallowed_methods, reason = "the one place where the controller reads the time")]
-pub(super) fn now() -> Timestamp {
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the time")]
+pub(crate) fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

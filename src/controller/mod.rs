@@ -28,8 +28,9 @@ mod unreadable;
 mod workloads;
 
 // What the plugin looks at in the very same way.
+pub(crate) use clock::now;
 pub(crate) use objects::fence;
-pub(crate) use observe::{imported, ownership, published};
+pub(crate) use observe::{imported, observed_key_set, ownership, published};
 pub(crate) use secret::Secret;
 pub(crate) use workloads::look;
 

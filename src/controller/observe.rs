@@ -89,7 +89,8 @@ pub(super) async fn observe(
     Ok(Some(observed))
 }
 
-fn observed_key_set(key_set: KeySet) -> ObservedKeySet {
+/// The KeySet as plain values.
+pub(crate) fn observed_key_set(key_set: KeySet) -> ObservedKeySet {
     let fence = fence(key_set.meta());
     ObservedKeySet {
         name: key_set.name_any(),

@@ -17,12 +17,12 @@ use crate::api::{
     ConditionStatus, FileFormat, ImportedKey, KeySet, Origin, PrivateKeyState, RotationReason, SignerFile, SigningKey,
     VisibilitySource,
 };
-use crate::controller::{Secret, fence, imported, look, ownership, published};
+use crate::controller::{Secret, fence, imported, look, observed_key_set, ownership, published};
 use crate::forecast::made_up;
 use crate::jose::KeyId;
 use crate::lifecycle::{
-    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Observed, ObservedKeySet, Pass, PassState, Pods,
-    PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Target, Workload,
+    Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Observed, Pass, PassState, Pods, PrivateHalf,
+    Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Target, Workload,
 };
 
 /// What belongs to a KeySet, as it was read.
@@ -84,7 +84,7 @@ impl Objects {
             witness: None,
             targets,
             clock: Clock::Trusted,
-            key_set: observed_key_set(key_set),
+            key_set: observed_key_set(key_set.clone()),
         };
         assumptions.extend(doubts(key_set));
         Ok(Seen { observed, assumptions })
@@ -147,19 +147,6 @@ pub(super) fn told_pass(observed: &Observed, now: Timestamp) -> Pass {
             Pass { time: now, state: PassState::Incomplete(it.message.clone()), replicas: Vec::new() }
         }
         _ => Pass { time: now, state: PassState::Complete, replicas: vec![replica] },
-    }
-}
-
-fn observed_key_set(key_set: &KeySet) -> ObservedKeySet {
-    let fence = fence(key_set.meta());
-    ObservedKeySet {
-        name: key_set.name_any(),
-        namespace: key_set.namespace().unwrap_or_default(),
-        uid: fence.uid,
-        resource_version: fence.resource_version,
-        generation: key_set.meta().generation.unwrap_or_default(),
-        spec: key_set.spec.clone(),
-        status: key_set.status.clone().unwrap_or_default(),
     }
 }
 

@@ -12,6 +12,7 @@ use kube::{Api, Client, Config};
 use super::error::{Error, one_line};
 use super::output::{Format, Report};
 use crate::api::KeySet;
+use crate::controller::now;
 
 /// What every verb takes, named as kubectl names it.
 #[derive(Debug, Args)]
@@ -116,12 +117,6 @@ async fn config(global: &Global) -> Result<Config, Error> {
         Err(error) if global.context.is_none() => Config::incluster().map_err(|_| refused(&error)),
         Err(error) => Err(refused(&error)),
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a verb answers as of the moment when it was called")]
-pub(super) fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -105,7 +105,7 @@ pub(super) async fn clock(session: &Session, key_sets: &[KeySet]) -> Check {
         Err(error) => return Check::skipped(subject, Error::api(error).to_string()),
     };
     let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
-    compared(subject, "it", "the API server's", date, super::super::session::now(), bound)
+    compared(subject, "it", "the API server's", date, crate::controller::now(), bound)
 }
 
 /// What a `Date` says of two clocks: ours and that of whoever sent it.

@@ -9,8 +9,8 @@ use super::cluster::compared;
 use super::installation::Installation;
 use super::sets::place;
 use super::{Check, Error, KeySet, Session};
+use crate::controller::now;
 use crate::jose::Digest;
-use crate::plugin::session;
 use crate::plugin::web::Web;
 
 /// Where one replica can be asked.
@@ -48,7 +48,7 @@ pub(super) async fn checks(
         for key_set in key_sets {
             let (check, date) = replica.check(session, web, key_set).await;
             checks.push(check);
-            dates.extend(date.map(|date| (date, session::now(), key_set.spec.clock_skew.length())));
+            dates.extend(date.map(|date| (date, now(), key_set.spec.clock_skew.length())));
         }
         if let Some((date, now, _)) = dates.first() {
             let skew = dates.iter().map(|(_, _, skew)| *skew).min().unwrap_or_default();

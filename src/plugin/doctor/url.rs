@@ -6,8 +6,8 @@ use kube::ResourceExt;
 
 use super::cluster::compared;
 use super::{Check, KeySet};
+use crate::controller::now;
 use crate::jose::Digest;
-use crate::plugin::session;
 use crate::plugin::web::Web;
 
 pub(super) async fn checks(web: &Web, url: &Uri, key_set: &KeySet) -> Vec<Check> {
@@ -36,7 +36,7 @@ pub(super) async fn checks(web: &Web, url: &Uri, key_set: &KeySet) -> Vec<Check>
         age(&subject, answer.headers(), key_set),
         cors(&subject, answer.headers()),
         encryption(&subject, url),
-        compared(&format!("clock of {url}"), "this machine's", "it", date, session::now(), skew),
+        compared(&format!("clock of {url}"), "this machine's", "it", date, now(), skew),
     ]
 }
 

@@ -24,9 +24,10 @@ pub use served_set::ServedSet;
 
 use std::io::Read as _;
 
-use super::session::{self, Global, Session};
+use super::session::{Global, Session};
 use super::{Answer, Error, Outcome as Answered};
 use crate::api::{Duration, KeySet};
+use crate::controller::now;
 use crate::jose::Algorithm;
 use report::Report;
 use source::{Fetched, SourceArguments};
@@ -75,7 +76,7 @@ pub(super) async fn run(global: &Global, arguments: &Arguments) -> Answered {
     let expected = expectations(arguments, key_set.as_ref().map(|(_, key_set)| key_set));
     let named = key_set.as_ref().map(|(session, _)| session).zip(arguments.keyset.as_deref());
     let fetched = arguments.source.fetch(named, expected.issuer.as_deref()).await?;
-    let mut verdict = verify(token.trim(), &fetched.set, &expected, session::now());
+    let mut verdict = verify(token.trim(), &fetched.set, &expected, now());
     verdict.checks.insert(0, provenance(&fetched));
     let answer = if verdict.is_valid() { Answer::Yes } else { Answer::No };
     global.print(&Report::new(verdict))?;
