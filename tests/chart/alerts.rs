@@ -118,6 +118,16 @@ const HEALTHY: &[(&str, &str)] = &[
 const CASES: &[Case] = &[
     Case {
         series: &[(
+            r#"keyset_key_set_conditions{pod="c-1",condition="RolloutBlocked",status="True",reason="RolloutOverdue"}"#,
+            "_x10 1x30 stale",
+        )],
+        alert: r#"KeysetRolloutBlocked{reason="RolloutOverdue"}"#,
+        silent: 24,
+        firing: 26,
+        over: Some(45),
+    },
+    Case {
+        series: &[(
             r#"keyset_key_set_conditions{pod="c-1",condition="RotationOverdue",status="True",reason="Suspended"}"#,
             "_x10 2x30 stale",
         )],
