@@ -24,7 +24,7 @@ fn docs_conditions_md_lists_every_condition_and_reason() {
 
 #[test]
 fn docs_conditions_md_lists_every_event() {
-    let source = fs::read_to_string("src/lifecycle/effect.rs").unwrap();
+    let source = fs::read_to_string("src/lifecycle/event.rs").unwrap();
     let known =
         source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \"")).collect::<Vec<_>>();
     let known: BTreeSet<_> = known.into_iter().map(|(_, text)| text.trim_end_matches("\",").to_owned()).collect();

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::contract::after;
-use super::effect::{Event, EventReason};
+use super::event::{Event, EventReason};
 use super::observed::PrivateHalf;
 use super::retire::removal_time;
 use super::schedule::Rotation;

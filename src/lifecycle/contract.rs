@@ -50,6 +50,12 @@ impl Contract {
         sum([self.reload_lag, self.token_lifetime, self.clock_skew, self.margin])
     }
 
+    /// How long until a key that signs today has been replaced by age and has left, at most:
+    /// `R` with its jitter, `D + C + S`, `L + T + S + M`.
+    pub fn cycle(&self) -> SignedDuration {
+        sum([self.interval, self.interval / JITTER_PARTS, self.publication_delay, self.lead(), self.retention()])
+    }
+
     /// When a key that was activated at `activation` is due to be replaced by age, or `None` if age does not matter.
     ///
     /// A part of `R` that is fixed for each object is added, so that a fleet made by one `kubectl apply` does not rotate
@@ -65,7 +71,7 @@ impl Contract {
 
     /// Up to a twentieth of `R`, never over an hour, in whole seconds.
     fn jitter(&self, uid: &str) -> SignedDuration {
-        let span = (self.interval.as_secs() / 20).min(MAX_JITTER_SECONDS);
+        let span = (self.interval.as_secs() / i64::from(JITTER_PARTS)).min(MAX_JITTER_SECONDS);
         if span <= 0 {
             return SignedDuration::ZERO;
         }
@@ -87,4 +93,6 @@ fn sum<const N: usize>(lengths: [SignedDuration; N]) -> SignedDuration {
     lengths.into_iter().fold(SignedDuration::ZERO, SignedDuration::saturating_add)
 }
 
+/// Of `R`, for the jitter.
+const JITTER_PARTS: i32 = 20;
 const MAX_JITTER_SECONDS: i64 = 3600;

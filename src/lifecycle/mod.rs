@@ -17,6 +17,7 @@ mod adopt;
 mod conditions;
 mod contract;
 mod effect;
+mod event;
 mod evidence;
 mod external;
 mod import;
@@ -40,9 +41,8 @@ mod verdict;
 mod view;
 
 pub use contract::Contract;
-pub use effect::{
-    DeleteCause, Effect, Event, EventReason, Plan, Provenance, PublishCause, RecordCause, SignerChange, SignerRecord,
-};
+pub use effect::{DeleteCause, Effect, Plan, Provenance, PublishCause, RecordCause, SignerChange, SignerRecord};
+pub use event::{Event, EventReason};
 pub use observed::{
     Clock, ConfigMapContent, Fence, Import, IssuerObstacle, Key, Mark, Observed, ObservedKeySet, Ownership, Pass,
     PassState, Pods, PrivateHalf, Published, Replica, ServedKeys, Signer, SignerContent, SignerSecret, Stray, Target,

@@ -11,8 +11,9 @@ use super::retire::{destruction_time, removal_time};
 use super::revoke;
 use super::rollout;
 use super::schedule::{Rotation, Successor, Window};
+use super::status::asked;
 use super::view::{Freeze, Step, View};
-use crate::api::{Guard, RevocationMode, RotationMode, RotationReason, TransitionAction};
+use crate::api::{Guard, RevocationMode, RotationReason, TransitionAction};
 
 /// A step that lies ahead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,19 +96,17 @@ fn rotation(view: &View<'_>) -> Pending {
     Pending {
         action: TransitionAction::Activate,
         key: next.successor.as_ref().map(|successor| successor.key.name.clone()),
-        asked: reason(view, next.reason),
+        asked: asked(view, next.reason),
         guards,
     }
 }
 
 /// Nothing asks for a rotation.
 fn unasked(view: &View<'_>) -> Pending {
-    let note = match view.observed.key_set.spec.rotation.mode {
-        RotationMode::OnRequest if pin::pinned(view).is_some() => "the pinned key signs, and nothing else may",
-        RotationMode::OnRequest => {
-            "rotation.mode is OnRequest, and rotation.after asks for no later key: set it to now"
-        }
-        RotationMode::Interval | RotationMode::Suspended => "the pinned key signs, and nothing else may",
+    let note = if pin::pinned(view).is_some() {
+        "the pinned key signs, and nothing else may"
+    } else {
+        "rotation.mode is OnRequest, and rotation.after asks for no later key: set it to now"
     };
     let asked = "nothing asks for it".to_owned();
     Pending { action: TransitionAction::Activate, key: None, asked, guards: vec![check(Guard::Schedule, false, note)] }
@@ -294,19 +293,6 @@ fn frozen(view: &View<'_>, step: Step) -> Option<Check> {
         Some(Freeze::Unclaimed) => check(Guard::Visibility, false, view.visibility_doubt()),
         None => check(Guard::Visibility, false, "servers have a later set that nobody has read yet"),
     })
-}
-
-fn reason(view: &View<'_>, reason: RotationReason) -> String {
-    let signing = view.signing().map_or("the signing key", |key| key.name.as_str());
-    match reason {
-        RotationReason::Interval => format!("the age of {signing}"),
-        RotationReason::Requested => "rotation.after".to_owned(),
-        RotationReason::Bootstrap => "it is the first key".to_owned(),
-        RotationReason::Pinned => "rotation.pinnedKeyID".to_owned(),
-        RotationReason::Revoked => format!("{signing} is revoked"),
-        RotationReason::KeyLost => format!("the private half of {signing} is lost"),
-        RotationReason::Adopted | RotationReason::Restored => "the records came back from a backup".to_owned(),
-    }
 }
 
 fn check(guard: Guard, met: bool, note: impl Into<String>) -> Check {

@@ -2,7 +2,8 @@
 //!
 //! The time is recorded at first sight and never taken back. A revoked key that signs is replaced first (`schedule`), a
 //! sole one stays until its successor is served; then its private half is destroyed and it leaves the set, by its mode
-//! now or after `L`, which counts from the end of the rollouts. Its SigningKey stays for ever and refuses the same key. Revocation beats hold, pin and suspension.
+//! now or after `L`, which counts from the end of the rollouts. Its SigningKey stays for ever and refuses the same key.
+//! Revocation beats hold, pin and suspension.
 
 use jiff::Timestamp;
 

@@ -297,7 +297,8 @@ fn activation(view: &View<'_>) -> Option<NextTransition> {
     Some(transition(TransitionAction::Activate, key, earliest, waiting_for, message))
 }
 
-fn asked(view: &View<'_>, reason: RotationReason) -> String {
+/// What asks for a rotation, in words.
+pub(super) fn asked(view: &View<'_>, reason: RotationReason) -> String {
     let interval = &view.observed.key_set.spec.rotation.interval;
     let signing = view.signing().map_or("the signing key", |key| key.name.as_str());
     match reason {

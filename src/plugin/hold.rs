@@ -5,26 +5,21 @@ use serde_json::json;
 use super::Outcome;
 use super::change::{self, Change, Wish, Writing};
 use super::error::Error;
-use super::keys::Known;
+use super::keys::{Known, Meant};
 use super::output::length;
 use super::session::Session;
 use crate::api::KeyState;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// KeySet of the key
-    #[arg(value_name = "NAME")]
-    name: String,
-    /// Key that is to stay published: its kid, the beginning of it, or the name of its SigningKey
-    // A kid in base64url may begin with a dash.
-    #[arg(value_name = "KID", allow_hyphen_values = true)]
-    key: String,
+    #[command(flatten)]
+    meant: Meant,
     #[command(flatten)]
     writing: Writing,
 }
 
 pub(super) async fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let Arguments { name, key, writing } = arguments;
+    let Arguments { meant: Meant { name, key }, writing } = arguments;
     change::perform(session, name, writing, |known| hold(known, key)).await
 }
 

@@ -15,6 +15,18 @@ use crate::api::{KeySet, KeyState, KeyStatus, Lifecycle, Origin, PrivateKeyState
 use crate::jose::KeyId;
 use crate::lifecycle::Contract;
 
+/// The key that a verb is about.
+#[derive(Debug, clap::Args)]
+pub(super) struct Meant {
+    /// KeySet of the key
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// Key that is meant: its kid, the beginning of it, or the name of its SigningKey
+    // A kid in base64url may begin with a dash.
+    #[arg(value_name = "KID", allow_hyphen_values = true)]
+    pub(super) key: String,
+}
+
 /// A KeySet and its keys, read one after the other.
 pub(super) struct Known {
     pub(super) key_set: KeySet,
@@ -153,13 +165,18 @@ impl Key {
 
 /// The SigningKeys of a KeySet, be it gone. None, if the caller may not see them or they are of a later version.
 pub(super) async fn records(session: &Session, key_set: &str) -> Result<Vec<SigningKey>, Error> {
-    let api: Api<SigningKey> = Api::namespaced(session.client.clone(), &session.namespace);
-    match api.list(&ListParams::default().fields(&format!("spec.keySetName={key_set}"))).await {
-        Ok(list) => Ok(list.items),
+    match list(session, &session.namespace, key_set).await {
+        Ok(records) => Ok(records),
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(Vec::new()),
         Err(kube::Error::SerdeError(_)) => Ok(Vec::new()),
         Err(error) => Err(Error::api(error)),
     }
+}
+
+/// The SigningKeys of a KeySet.
+pub(super) async fn list(session: &Session, namespace: &str, key_set: &str) -> Result<Vec<SigningKey>, kube::Error> {
+    let api: Api<SigningKey> = Api::namespaced(session.client.clone(), namespace);
+    Ok(api.list(&ListParams::default().fields(&format!("spec.keySetName={key_set}"))).await?.items)
 }
 
 /// The keys that have a record, a line in the status, or both; by sequence.

@@ -2,7 +2,8 @@
 //!
 //! Invariants: it acts as its caller and can do no more than they may; it writes nothing but the values of
 //! `KeySet.spec` that a verb stands for, and the Secret or its label that `import` needs, as field manager `keyset-cli`; it
-//! never lists Secrets, and reads the one that a verb is about only when that is what the verb is for (`token`, `import`).
+//! never lists Secrets, and reads one only when that is what the verb is for (`token`, `import`), or when a wish of
+//! `importedKeys` that is still open names it, for whoever foretells and may.
 //! What it foretells comes from the very rules of `lifecycle`. Each verb is a file with its arguments, its report and
 //! nothing of another's.
 //!

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
 
 use super::error::Error;
+use super::keys;
 use super::session::Session;
 use crate::api::names::{condition, reason};
 use crate::api::{
@@ -46,9 +46,7 @@ impl Objects {
     /// Reads what there is under the names of the KeySet; `live` is the KeySet as it is, if it is there.
     pub(super) async fn read(session: &Session, key_set: &KeySet, live: Option<&KeySet>) -> Result<Self, Error> {
         let (client, namespace) = (&session.client, key_set.namespace().unwrap_or_default());
-        let owned = ListParams::default().fields(&format!("spec.keySetName={}", key_set.name_any()));
-        let signing_keys: Api<SigningKey> = Api::namespaced(client.clone(), &namespace);
-        let signing_keys = signing_keys.list(&owned).await.map_err(Error::api)?.items;
+        let signing_keys = keys::list(session, &namespace, &key_set.name_any()).await.map_err(Error::api)?;
         let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
         let config_map = config_maps.get_opt(&key_set.config_map_name()).await.map_err(Error::api)?;
         let live_issuer = live.and_then(|live| live.spec.publication.issuer.clone());
@@ -264,7 +262,6 @@ async fn imports(
     Ok(imports)
 }
 
-/// What the status says of today that a forecast does not believe to last.
 /// The workloads that start anew after a switch. How long that takes nobody knows.
 async fn targets(session: &Session, key_set: &KeySet, assumptions: &mut Vec<String>) -> Result<Vec<Target>, Error> {
     let (namespace, name) = (key_set.namespace().unwrap_or_default(), key_set.name_any());
@@ -284,6 +281,7 @@ async fn targets(session: &Session, key_set: &KeySet, assumptions: &mut Vec<Stri
     Ok(targets)
 }
 
+/// What the status says of today that a forecast does not believe to last.
 fn doubts(key_set: &KeySet) -> Vec<String> {
     let conditions = || key_set.status.iter().flat_map(|status| &status.conditions);
     let says = |r#type: &str, status| conditions().any(|it| it.r#type == r#type && it.status == status);

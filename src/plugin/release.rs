@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Outcome;
 use super::change::{self, Change, Taking, Wish};
 use super::error::Error;
-use super::keys::Known;
+use super::keys::{Known, Meant};
 use super::output::moment;
 use super::session::Session;
 use crate::api::KeyState;
@@ -14,19 +14,14 @@ use crate::jose::KeyId;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// KeySet of the key
-    #[arg(value_name = "NAME")]
-    name: String,
-    /// Held key: its kid, the beginning of it, or the name of its SigningKey
-    // A kid in base64url may begin with a dash.
-    #[arg(value_name = "KID", allow_hyphen_values = true)]
-    key: String,
+    #[command(flatten)]
+    meant: Meant,
     #[command(flatten)]
     taking: Taking,
 }
 
 pub(super) async fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let Arguments { name, key, taking } = arguments;
+    let Arguments { meant: Meant { name, key }, taking } = arguments;
     change::perform(session, name, &taking.writing, |known| release(known, key, taking, session.now)).await
 }
 

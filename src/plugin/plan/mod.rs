@@ -117,7 +117,8 @@ impl Report {
     ) -> Result<Self, Error> {
         let now = session.now;
         let objects = Objects::read(session, edited, live).await?;
-        let until = now.checked_add(until.unwrap_or_else(|| horizon(edited))).unwrap_or(Timestamp::MAX);
+        let until =
+            now.checked_add(until.unwrap_or_else(|| Contract::new(&edited.spec).cycle())).unwrap_or(Timestamp::MAX);
         let Seen { observed, assumptions } = objects.seen(session, edited).await?;
         let ahead = forecast(observed.clone(), now, until);
         let told = foretold(&observed, &ahead);
@@ -197,15 +198,6 @@ impl Display for Report {
 fn settled(ahead: &Forecast, edited: &KeySet, now: Timestamp) -> KeySetStatus {
     let last = ahead.steps.iter().take_while(|step| step.time <= now).last();
     last.map_or_else(|| edited.status.clone().unwrap_or_default(), |step| step.status.clone())
-}
-
-/// Until the key of today has been replaced by age and has left: `R + D + C + S + L + T + S + M`, and a little.
-fn horizon(key_set: &KeySet) -> SignedDuration {
-    let contract = Contract::new(&key_set.spec);
-    let lengths = [contract.interval, contract.publication_delay, contract.lead(), contract.retention()];
-    let cycle = lengths.into_iter().fold(SignedDuration::ZERO, SignedDuration::saturating_add);
-    // The jitter of the interval is a twentieth of it at most.
-    cycle.saturating_add(contract.interval / 10)
 }
 
 const MOST_SHOWN: usize = 40;

@@ -12,7 +12,7 @@ use serde_json::json;
 use self::outlook::{Outlook, Told};
 use super::change::{self, Change, Wish, Writing};
 use super::error::Error;
-use super::keys::{Key, Known};
+use super::keys::{Key, Known, Meant};
 use super::session::Session;
 use super::{Answer, Outcome};
 use crate::api::{KeySet, RevocationMode, RevocationStatus};
@@ -20,13 +20,8 @@ use crate::jose::KeyId;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// KeySet of the key
-    #[arg(value_name = "NAME")]
-    name: String,
-    /// Key that must not be trusted: its kid, the beginning of it, or the name of its SigningKey
-    // A kid in base64url may begin with a dash.
-    #[arg(value_name = "KID", allow_hyphen_values = true)]
-    key: String,
+    #[command(flatten)]
+    meant: Meant,
     /// What may be given up for speed
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     mode: Mode,
@@ -54,9 +49,9 @@ enum Mode {
 }
 
 pub(super) async fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let Arguments { name, writing, .. } = arguments;
+    let Arguments { meant: Meant { name, key }, writing, .. } = arguments;
     let (known, mode) = (Known::read(session, name).await?, RevocationMode::from(arguments.mode));
-    let kid = judge(&known, &arguments.key, mode)?.clone();
+    let kid = judge(&known, key, mode)?.clone();
     let outlook = Outlook::of(session, &known, &kid, mode).await;
     let decide = |known: &Known| {
         judge(known, kid.as_str(), mode)?;

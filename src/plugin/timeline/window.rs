@@ -17,8 +17,7 @@ pub(super) struct Asked {
 /// asked for.
 pub(super) fn horizon(asked: Asked, spec: &KeySetSpec, now: Timestamp) -> Timestamp {
     let contract = Contract::new(spec);
-    let rotation = contract.interval + contract.interval / 20 + contract.lead() + contract.retention();
-    after(now, asked.until.unwrap_or(rotation + contract.retention()))
+    after(now, asked.until.unwrap_or_else(|| contract.cycle() + contract.retention()))
 }
 
 /// From when until when.
